@@ -1,40 +1,90 @@
-# make help lists the targets. Needed beforehand: make and Python 3.11 or newer.
-PYTHON ?= python3
-JOBS ?= 2
-BIN := .venv/bin
-READY := .venv/.ready
+# `make help` lists the targets. A machine needs make and Python 3.11 or newer beforehand.
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 .DEFAULT_GOAL := help
-.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
 
-NOTEBOOKS := $(sort $(wildcard notebooks/[0-9][0-9]-*.ipynb))
-EXECUTED := $(NOTEBOOKS:notebooks/%=book/executed/%)
-# What a chapter's output depends on beside its own text.
-INPUTS := $(wildcard accel_core/* book/*.csv book/record/*)
-PAGES := $(wildcard book/*.md book/*.bib book/static/*) _config.yml _toc.yml README.md
+# The first Python that is new enough; `make PYTHON=... TARGET` takes another one.
+new_enough := import sys; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for it in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$it -c '$(new_enough)' 2>/dev/null && echo $$it && break; done)
+JOBS ?= 2
+BIN := .venv/bin
+READY := .venv/.ready
 
-# Data: the folder named by ACCEL_DATA, or the one beside the clone; else the user's cache.
+# Data: the folder that ACCEL_DATA names, or one beside the clone; otherwise the user's cache.
 ifndef ACCEL_DATA
 ifneq ($(wildcard ../shared/data),)
 export ACCEL_DATA := $(abspath ../shared/data)
 endif
 endif
-# The batched trainer makes its own threads; two chapters must not each take all cores for BLAS.
+# The trainer has its own threads: chapters side by side must not each take all cores for BLAS.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help
-help:  ## this list
-	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+NOTEBOOKS := $(sort $(wildcard notebooks/[0-9][0-9]-*.ipynb))
+EXECUTED := $(NOTEBOOKS:notebooks/%=book/executed/%)
+# A chapter is executed (profile `paper`, its default) anew when its text, the library, or what is recorded has changed.
+INPUTS := $(READY) $(shell find accel_core book/record -type f -not -path '*/__pycache__/*' 2>/dev/null) \
+	$(wildcard book/*.csv)
 
+.PHONY: help environment book chapters outputs test test-all bench record readme format clean
+
+help:  ## this list
+	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
+
+environment: $(READY)  ## .venv with the pinned packages and this library
 $(READY): requirements.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-	  echo "$$($(PYTHON) --version 2>&1) is too old: Python 3.11 or newer is needed;" \
-	       "name one with 'make PYTHON=python3.12 ...'"; exit 1; }
+	@$(or $(PYTHON),false) -c '$(new_enough)' || { echo "Python 3.11 or newer is needed;" \
+	  "name it with 'make PYTHON=/path/to/python3 ...'"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --requirement requirements.txt
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-.PHONY: environment
-environment: $(READY)  ## .venv with the pinned packages
+book: $(READY)  ## execute the chapters, build the pages strictly, say which page to open
+	@$(MAKE) --jobs $(JOBS) --keep-going chapters
+	@$(BIN)/jupyter-book build book --config _config.yml --toc _toc.yml -W -n --keep-going --all -q \
+	  || { echo "make book: the pages above have warnings; a strict build allows none"; exit 1; }
+	@echo "Open $(abspath book/_build/html/index.html)"
+
+chapters: $(EXECUTED)
+book/executed/%.ipynb: notebooks/%.ipynb $(INPUTS)
+	@mkdir -p $(@D) build
+	@echo "executing $<"
+	@$(BIN)/papermill --no-progress-bar --cwd notebooks $< build/$*.ipynb \
+	  >build/$*.log 2>&1 || { tail -n 30 build/$*.log; \
+	  echo "make book: chapter $< failed; its whole log: build/$*.log"; exit 1; }
+	@mv build/$*.ipynb $@
+
+outputs: $(READY)  ## execute every chapter and keep its outputs in notebooks/
+	@$(BIN)/jupytext --quiet --sync $(NOTEBOOKS)
+	@$(MAKE) --jobs $(JOBS) chapters
+	@$(BIN)/python -m accel_core outputs
+
+test: $(READY)  ## every check, slow variants left out
+	@echo "lint";   $(BIN)/ruff check --quiet . && $(BIN)/ruff format --check --quiet .
+	@echo "book";   $(MAKE) book
+	@echo "tests, smoke executions"; $(BIN)/pytest -q -n $(JOBS) --dist worksteal
+	@echo "stored outputs"; $(NBVAL)
+
+# The lines that may differ from machine to machine are listed, with the reason of each, in the cfg.
+NBVAL = $(BIN)/pytest -q -n $(JOBS) --dist loadfile --nbval --nbval-sanitize-with tests/sanitize.cfg \
+	$(NOTEBOOKS)
+
+test-all: test  ## the same, and the exhaustive variants
+	@$(BIN)/pytest -q -n $(JOBS) -m slow
+
+bench: $(READY)  ## the trainer's speed beside the plain loop's and the bare matrix products'
+	@$(BIN)/python -m accel_core bench
+
+record: $(READY)  ## compute the runs that the record lacks, and keep them
+	@$(BIN)/python -m accel_core record
+
+readme: $(READY)  ## write the README's generated sections anew
+	@$(BIN)/python -m accel_core readme
+
+format: $(READY)  ## format the code, the chapters' too
+	@$(BIN)/ruff check --quiet --fix . ; $(BIN)/ruff format --quiet . && $(BIN)/jupytext --quiet --sync $(NOTEBOOKS)
+
+clean:  ## remove what was built (not the environment, not the record, not your cache)
+	rm -rf build book/executed book/_build .pytest_cache .ruff_cache

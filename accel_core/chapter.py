@@ -1,0 +1,171 @@
+"""What every chapter says first and last: its parameters are sound, and which checks were run.
+
+A chapter's first code cells are
+
+    profile = "paper"                                          # tagged `parameters`
+    rates = [1e-3, 1e-2]
+
+    from accel_core import chapter
+    chapter.check_parameters(globals(), profile=chapter.PROFILES, rates=chapter.Each(chapter.RATE))
+
+papermill writes the values of `-p name value` into a cell between the two. It only warns of a name
+that no cell declares, and the chapter would run with the default: `check_parameters` refuses it.
+"""
+
+import difflib
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any
+
+PROFILES = ("paper", "smoke")
+
+# What IPython itself keeps among the globals: In, Out, _, __, _3, _i3, _ih, _dh, __name__ …
+_SHELL = re.compile(r"In|Out|_+|_i+|_[ido]h|_i?\d+|__\w+__|_exit_code")
+
+
+class ParameterError(ValueError):
+    """A chapter was given a parameter that it does not have, or a value that it cannot take."""
+
+
+@dataclass(frozen=True)
+class Number:
+    """Finite real numbers greater than `above`, `at_least`, `at_most`; whole if `integer`."""
+
+    above: float = -math.inf
+    at_least: float = -math.inf
+    at_most: float = math.inf
+    integer: bool = False
+
+    def allows(self, value: Any) -> bool:
+        return (
+            isinstance(value, Real)
+            and not isinstance(value, bool)
+            and math.isfinite(value)
+            and self.above < value
+            and self.at_least <= value <= self.at_most
+            and (not self.integer or value == int(value))
+        )
+
+    def __str__(self) -> str:
+        bounds = [
+            f"{words} {bound:g}"
+            for words, bound in (
+                ("greater than", self.above),
+                ("at least", self.at_least),
+                ("at most", self.at_most),
+            )
+            if math.isfinite(bound)
+        ]
+        kind = "a whole number" if self.integer else "a finite number"
+        return " ".join([kind, " and ".join(bounds)]).rstrip()
+
+
+@dataclass(frozen=True)
+class Each:
+    """Lists, not empty, of which `rule` allows each member."""
+
+    rule: "Number | tuple"
+
+    def allows(self, value: Any) -> bool:
+        return (
+            isinstance(value, list | tuple)
+            and len(value) > 0
+            and all(_allows(self.rule, member) for member in value)
+        )
+
+    def __str__(self) -> str:
+        return f"a list, each member {_words(self.rule)}"
+
+
+RATE = Number(above=0)
+EXPONENT = Number(at_least=2)
+COUNT = Number(at_least=1, integer=True)
+SEED = Number(at_least=0, integer=True)
+
+Rule = Number | Each | tuple
+
+
+def _allows(rule: Rule, value: Any) -> bool:
+    # 1 == True == 1.0: a choice is met by a value of its own type only
+    if isinstance(rule, tuple):
+        return any(type(value) is type(choice) and value == choice for choice in rule)
+    return rule.allows(value)
+
+
+def _words(rule: Rule) -> str:
+    return " or ".join(map(repr, rule)) if isinstance(rule, tuple) else str(rule)
+
+
+def _nearest(word: Any, choices: Iterable[Any], otherwise: Any) -> Any:
+    named = {str(choice): choice for choice in choices}
+    found = difflib.get_close_matches(str(word), named, n=1, cutoff=0.0)
+    return named[found[0]] if found else otherwise
+
+
+def _remedy(name: str, value: Any) -> str:
+    if isinstance(value, list | tuple | dict):
+        return f"-y '{name}: {value}'"
+    return f"-p {name} {value}"
+
+
+def check_parameters(namespace: Mapping[str, Any], **rules: Rule) -> None:
+    """Raise `ParameterError` unless `namespace` (a chapter's `globals()`, before anything but
+    imports has been defined there) holds exactly the parameters named in `rules`, each allowed by
+    its rule: a tuple of choices, a `Number`, or `Each`.
+    """
+    data = (str, bool, Real, list, tuple, dict, type(None))  # what papermill can inject
+    given = {
+        name: value
+        for name, value in namespace.items()
+        if isinstance(value, data) and not _SHELL.fullmatch(name)
+    }
+    for name, value in given.items():
+        if name not in rules:
+            meant = _nearest(name, rules, "profile")
+            raise ParameterError(
+                f"this chapter has no parameter {name!r} (given as {value!r}); it has "
+                f"{', '.join(rules)}; did you mean {_remedy(meant, value)}?"
+            )
+    for name, rule in rules.items():
+        if name not in given:
+            raise ParameterError(
+                f"the parameter {name!r} is checked but not set; set it in the cell tagged "
+                f"'parameters' (allowed: {_words(rule)})"
+            )
+        if not _allows(rule, given[name]):
+            remedy = (
+                f"did you mean {_remedy(name, _nearest(given[name], rule, rule[0]))}?"
+                if isinstance(rule, tuple)
+                else f"pass another value with {_remedy(name, '...')}, or leave it out"
+            )
+            raise ParameterError(
+                f"{name} = {given[name]!r} is not allowed: {name} must be {_words(rule)}; {remedy}"
+            )
+
+
+@dataclass(frozen=True)
+class Status:
+    """Which checks this execution of the chapter ran, and which it left out and why.
+
+    Its cell is the only one whose output may differ from machine to machine: tag it
+    `nbval-ignore-output`.
+    """
+
+    run: tuple[str, ...]
+    left_out: tuple[tuple[str, str], ...]
+
+    def _repr_markdown_(self) -> str:
+        lines = [f"- Checked in this build: {what}." for what in self.run]
+        lines += [
+            f"- **Not checked** in this build: {what}, because {why}."
+            for what, why in self.left_out
+        ]
+        return "\n".join(lines) or "- This chapter has nothing to check."
+
+
+def status(run: Iterable[str] = (), left_out: Mapping[str, str] | None = None) -> Status:
+    """The status of a chapter: the checks `run`, and those `left_out` with the reason of each."""
+    return Status(tuple(run), tuple((left_out or {}).items()))
