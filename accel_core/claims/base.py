@@ -1,0 +1,96 @@
+"""What a claim is, what a verdict is, and how the one becomes the other.
+
+A criterion is a function of run tables and of named thresholds, nothing else: changing a recorded
+value or a threshold changes the verdict. It is committed before the runs that it judges.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+REPRODUCED = "reproduced"
+CONDITION = "reproduced with a condition"
+NOT_REPRODUCED = "not reproduced"
+UNTESTED = "cannot be tested"
+OUTCOMES = (REPRODUCED, CONDITION, NOT_REPRODUCED, UNTESTED)
+SOURCES = ("paper", "levy-wang", "ava", "blog-2023", "blog-2024")
+
+Runs = Callable[[str], pd.DataFrame]
+
+
+class MissingRuns(LookupError):
+    """Runs that a criterion needs are not at hand; the message says which."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """An outcome, the numbers it rests on, and its condition or reason (empty where reproduced)."""
+
+    outcome: str
+    evidence: Mapping[str, object] = field(default_factory=dict)
+    condition: str = ""
+
+    def __post_init__(self) -> None:
+        """Reject an outcome that is none of the four, and a qualified one that does not say how."""
+        if self.outcome not in OUTCOMES:
+            raise ValueError(f"outcome = {self.outcome!r}; allowed are {', '.join(OUTCOMES)}")
+        if bool(self.condition) == (self.outcome == REPRODUCED):
+            raise ValueError(
+                f"{self.outcome!r} with condition {self.condition!r}: every outcome but "
+                f"{REPRODUCED!r} says why, and that one has nothing to say"
+            )
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A sentence of a source, in our words, and the predicate that decides it."""
+
+    id: str
+    source: str  # one of SOURCES
+    place: str  # section or figure, by content
+    sentence: str
+    chapter: str  # slug of the chapter that shows the runs
+    criterion: Callable[[Runs], Verdict] = field(repr=False)
+
+    def __post_init__(self) -> None:
+        """Reject a source that is not among the five."""
+        if self.source not in SOURCES:
+            raise ValueError(f"source = {self.source!r}; allowed are {', '.join(SOURCES)}")
+
+    def judge(self, runs: Mapping[str, pd.DataFrame] | Runs) -> Verdict:
+        """Apply the criterion to `runs`: experiment name → run table, a mapping or a function.
+
+        A name that `runs` does not know (KeyError) or an empty table: 'cannot be tested', with the
+        reason.
+        """
+        try:
+            return self.criterion(_accessor(runs))
+        except MissingRuns as missing:
+            return Verdict(UNTESTED, condition=str(missing))
+
+
+def _accessor(runs: Mapping[str, pd.DataFrame] | Runs) -> Runs:
+    get = runs.__getitem__ if isinstance(runs, Mapping) else runs
+
+    def experiment(name: str) -> pd.DataFrame:
+        try:
+            frame = get(name)
+        except KeyError:
+            raise MissingRuns(f"the runs of {name!r} are not in the record") from None
+        if frame.empty:
+            raise MissingRuns(f"the table of {name!r} is empty")
+        return frame
+
+    return experiment
+
+
+def select(frame: pd.DataFrame, **values: object) -> pd.DataFrame:
+    """Rows whose columns have these values (a list: one of these, each present), or MissingRuns."""
+    for column, value in values.items():
+        wanted = value if isinstance(value, list | tuple) else [value]
+        frame = frame[frame[column].isin(wanted)]
+        absent = sorted(set(wanted) - set(frame[column]))
+        if absent:
+            raise MissingRuns(f"no runs with {column} = {absent}, out of {values}")
+    return frame

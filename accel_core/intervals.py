@@ -1,0 +1,154 @@
+"""Intervals: for a median (censored values allowed), a mean of ratios, any statistic, a share.
+
+Each states what it covers. Five starts cover little, and the numbers say so.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import stats
+
+# A bootstrap of fewer values reshuffles a handful of numbers; it then covers far less than it says.
+BOOTSTRAP_MINIMUM = 20
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A median with an interval; each of its two ends is itself a bound where values are censored.
+
+    The median is known to lie in [median_low, median_high]: one number where nothing is censored.
+    """
+
+    median_low: float
+    median_high: float
+    low: float
+    high: float
+    coverage: float
+    n: int
+
+    def within(self, lower: float = -math.inf, upper: float = math.inf) -> bool:
+        """Whether the whole interval lies strictly between the bounds (infinite: no bound)."""
+        return _inside(self.low, self.high, lower, upper)
+
+    def median_within(self, lower: float = -math.inf, upper: float = math.inf) -> bool:
+        """Whether the median, wherever censoring lets it be, lies strictly between the bounds."""
+        return _inside(self.median_low, self.median_high, lower, upper)
+
+    def __str__(self) -> str:
+        """Render as `1.5 [1.4, 1.6]`; a censored median as `> 1.5` or `< 0.8`."""
+        if math.isinf(self.median_high) and self.median_low == 0:
+            middle = "unknown"
+        elif math.isinf(self.median_high):
+            middle = f"> {self.median_low:.3g}"
+        elif self.median_low == self.median_high:
+            middle = f"{self.median_low:.3g}"
+        elif self.median_low == 0:
+            middle = f"< {self.median_high:.3g}"
+        else:
+            middle = f"{self.median_low:.3g} to {self.median_high:.3g}"
+        high = "∞" if math.isinf(self.high) else f"{self.high:.3g}"
+        return f"{middle} [{self.low:.3g}, {high}]"
+
+
+def median_interval(
+    low: ArrayLike, high: ArrayLike | None = None, *, level: float = 0.95
+) -> Estimate:
+    """Distribution-free interval for the median, of values or of the bounds they lie between.
+
+    Order statistics k and n + 1 − k enclose the median with probability 1 − 2 P(Bin(n, ½) < k); the
+    largest k with at least `level` is taken. For n ≤ 5 no k reaches 0.95: the range is given, and
+    `coverage` says what it covers (n = 5: 0.9375). Each end is taken over everything that censoring
+    allows, so it errs on the wide side only.
+    """
+    low = np.sort(np.asarray(low, dtype=float))
+    high = low if high is None else np.sort(np.asarray(high, dtype=float))
+    if not low.size or low.shape != high.shape or np.isnan(low).any() or np.isnan(high).any():
+        raise ValueError("median_interval needs at least one value, none NaN, and as many bounds")
+    n = low.size
+    k = max(1, int(stats.binom.ppf((1 - level) / 2, n, 0.5)))
+    # ppf is the smallest k with P(X ≤ k) ≥ (1 − level)/2, hence P(X < k) below it, as wanted
+    return Estimate(
+        median_low=float(np.median(low)),
+        median_high=float(np.median(high)),
+        low=float(low[k - 1]),
+        high=float(high[n - k]),
+        coverage=float(1 - 2 * stats.binom.cdf(k - 1, n, 0.5)),
+        n=n,
+    )
+
+
+def t_interval(ratios: ArrayLike, *, level: float = 0.95) -> tuple[float, float, float]:
+    """Geometric mean of positive ratios with Student's interval of their logs: (mean, low, high).
+
+    Covers `level` if log ratios are normal, which five starts cannot show: a companion of
+    `median_interval`, not a replacement. Censored ratios are refused: they have no mean.
+    """
+    logs = np.log(_positive(ratios))
+    if logs.size < 2:
+        raise ValueError("t_interval needs two ratios or more")
+    half = stats.t.ppf((1 + level) / 2, logs.size - 1) * stats.sem(logs)
+    return tuple(float(np.exp(logs.mean() + shift)) for shift in (0.0, -half, half))
+
+
+def bootstrap_interval(
+    values: ArrayLike,
+    statistic: Callable = np.mean,
+    *,
+    rng: np.random.Generator,
+    level: float = 0.95,
+    resamples: int = 9999,
+) -> tuple[float, float]:
+    """Percentile bootstrap interval of a statistic of at least 20 independent values."""
+    values = np.asarray(values, dtype=float)
+    if values.size < BOOTSTRAP_MINIMUM or not np.isfinite(values).all():
+        raise ValueError(
+            f"{values.size} values: a bootstrap needs {BOOTSTRAP_MINIMUM} or more, all finite; "
+            "use median_interval"
+        )
+    result = stats.bootstrap(
+        (values,),
+        statistic,
+        confidence_level=level,
+        n_resamples=resamples,
+        method="percentile",
+        rng=rng,
+    )
+    return float(result.confidence_interval.low), float(result.confidence_interval.high)
+
+
+def share_interval(
+    successes: int, n: int, *, level: float = 0.95, method: str = "wilson"
+) -> tuple[float, float, float]:
+    """(share, low, high) with the interval 'wilson' (score) or 'exact' (Clopper–Pearson)."""
+    interval = stats.binomtest(successes, n).proportion_ci(confidence_level=level, method=method)
+    return successes / n, float(interval.low), float(interval.high)
+
+
+def holm(p_values: ArrayLike) -> np.ndarray:
+    """Holm's step-down adjustment: p-values to hold against the family-wise level itself.
+
+    Needed where one success among several comparisons would do. Where all must succeed
+    (intersection–union), each is tested at the level itself.
+    """
+    p_values = np.asarray(p_values, dtype=float)
+    if np.any(~((p_values >= 0) & (p_values <= 1))):
+        raise ValueError(f"p-values {p_values.tolist()}: they lie between 0 and 1")
+    order = np.argsort(p_values)
+    steps = p_values[order] * np.arange(p_values.size, 0, -1)
+    adjusted = np.empty_like(p_values)
+    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
+    return adjusted
+
+
+def _inside(low: float, high: float, lower: float, upper: float) -> bool:
+    return (lower == -math.inf or low > lower) and (upper == math.inf or high < upper)
+
+
+def _positive(ratios: ArrayLike) -> np.ndarray:
+    ratios = np.asarray(ratios, dtype=float)
+    if not ((ratios > 0) & np.isfinite(ratios)).all():
+        raise ValueError("a censored or non-positive ratio has no log: use median_interval")
+    return ratios

@@ -1,0 +1,266 @@
+"""From run tables to comparisons: crossings, tuning, speed-ups.
+
+A run table has one row per run (columns as written by `accel_core.records`). Iterations are counts
+of gradient steps, distances are loss − optimum in the units of the loss, ratios and shares are
+pure numbers. Diverged and censored runs are never dropped: a criterion that a run does not meet is
++∞, and a ratio with such a run in it is kept as the pair of bounds that it is known to lie
+between.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from accel_core.intervals import median_interval
+
+# At the optimum the difference of two losses rounds to 0 or just below; it stays a positive
+# distance.
+TINY = float(np.finfo(float).tiny)
+# What makes two runs runs of one model; they may differ in rate and seed only.
+MODEL = ("problem", "p", "depth", "width", "bias", "start", "rule", "weight_decay", "budget")
+
+
+class Crossing(NamedTuple):
+    """First crossing of a target, and the two recorded iterations that enclose it."""
+
+    iterations: float  # interpolated; +inf: never reached (censored)
+    before: float
+    after: float
+
+
+def iterations_to(iteration: ArrayLike, distance: ArrayLike, target: float) -> Crossing:
+    """Iterations until the distance is first at most `target`, log-log interpolated.
+
+    Between iteration 0 and the next one the iteration itself is interpolated, log 0 being no
+    number. A curve that never gets there is censored: (+inf, last recorded iteration, +inf).
+    """
+    iteration, distance = _curve(iteration, distance)
+    if not (target > 0 and math.isfinite(target)):
+        raise ValueError(f"target = {target}: a target is a positive, finite distance")
+    reached = np.flatnonzero(distance <= target)
+    if not reached.size:
+        return Crossing(math.inf, float(iteration[-1]), math.inf)
+    after = int(reached[0])
+    if after == 0:
+        return Crossing(float(iteration[0]), float(iteration[0]), float(iteration[0]))
+    start, end = iteration[after - 1], iteration[after]
+    d0, d1 = _log(distance[after - 1 : after + 1])
+    share = (d0 - math.log(target)) / (d0 - d1)
+    crossing = (end / start) ** share * start if start > 0 else share * end
+    return Crossing(float(crossing), float(start), float(end))
+
+
+def distance_at(iteration: ArrayLike, distance: ArrayLike, at: ArrayLike) -> np.ndarray:
+    """Distance at iterations `at` ≥ 1, log-log interpolated; +inf past the curve's end."""
+    iteration, distance = _curve(iteration, distance)
+    at = np.asarray(at, dtype=float)
+    if np.any(at < 1):
+        raise ValueError(f"iteration {at.min():g}: the log axis starts at iteration 1")
+    positive = iteration > 0
+    if not positive.any():
+        return np.full(at.shape, math.inf)
+    logs = np.interp(np.log(at), np.log(iteration[positive]), _log(distance[positive]))
+    return np.where(at > iteration[-1], math.inf, np.exp(logs))
+
+
+def deviation_dex(
+    curve: tuple[ArrayLike, ArrayLike], reference: tuple[ArrayLike, ArrayLike], after: float = 1
+) -> float:
+    """Largest |log10(curve / reference)| on the reference's points from iteration `after` on.
+
+    Both are (iteration, distance). +inf where the curve ends (diverges) before the reference does.
+    """
+    at, value = (np.asarray(column, dtype=float) for column in reference)
+    kept = at >= max(after, 1)
+    if not kept.any():
+        raise ValueError(f"after = {after:g}: the reference ends at iteration {at.max():g}")
+    return float(np.abs(np.log10(distance_at(*curve, at[kept]) / value[kept])).max())
+
+
+def tune(frame: pd.DataFrame, *, target: float | None = None) -> pd.DataFrame:
+    """One rate per model: the smallest median over starts of the criterion.
+
+    The criterion is the distance at the budget, or the iterations to `target`; a diverged run
+    counts as +inf, also where it met the target before. Equal medians are decided by the median
+    final distance, then by the smaller rate. Columns beside the model's: rate, criterion (its
+    median), by_start (seed → criterion at that rate), ties (other rates, same finite median), edge
+    ('smallest' | 'largest' | 'only' rate of the grid, or ''), diverged and diverged_next_up
+    (starts diverged at this rate and at the next larger one), start_rate and start_criterion (seed
+    → the rate that is best for this start alone, and what it attains).
+    """
+    if frame.empty:
+        raise ValueError("no runs to tune: the table is empty")
+    reached = frame.status.eq("completed")
+    if target is None:
+        criterion = frame.final.where(reached, math.inf).clip(lower=TINY)
+    else:
+        crossings = [
+            iterations_to(i, d, target).iterations if completed else math.inf
+            for i, d, completed in zip(frame.iteration, frame.distance, reached, strict=True)
+        ]
+        criterion = pd.Series(crossings, index=frame.index, dtype=float)
+    columns = frame.assign(criterion=criterion, final=frame.final.where(reached, math.inf))
+    return pd.DataFrame(
+        [
+            dict(zip(MODEL, model, strict=True)) | _tune_one(model, runs)
+            for model, runs in columns.groupby(list(MODEL), sort=True)
+        ]
+    )
+
+
+def _tune_one(model: tuple, runs: pd.DataFrame) -> dict:
+    criterion = _grid(model, runs, "criterion")
+    rates = criterion.index.to_numpy()
+    # np.median, since +inf is an outcome here and pandas' medians may be told otherwise
+    median = np.median(criterion, axis=1)
+    final = np.median(_grid(model, runs, "final"), axis=1)
+    best = np.lexsort((rates, final, median))[0]
+    diverged = _grid(model, runs.assign(diverged=runs.status.ne("completed")), "diverged").sum(
+        axis=1
+    )
+    last = len(rates) - 1
+    edges = {0: "smallest", last: "largest"} if last else {0: "only"}
+    tied = (median == median[best]) & np.isfinite(median) & (rates != rates[best])
+    return {
+        "rate": float(rates[best]),
+        "criterion": float(median[best]),
+        "by_start": criterion.iloc[best].to_dict(),
+        "ties": tuple(rates[tied].tolist()),
+        "edge": edges.get(int(best), ""),
+        "diverged": int(diverged.iloc[best]),
+        "diverged_next_up": int(diverged.iloc[best + 1]) if best < last else 0,
+        "start_rate": criterion.idxmin().to_dict(),
+        "start_criterion": criterion.min().to_dict(),
+    }
+
+
+def speedup(
+    frame: pd.DataFrame, *, baseline: Mapping[str, object], target: float, per_start: bool = False
+) -> pd.DataFrame:
+    """How many times fewer iterations than the baseline a model needs to reach `target`.
+
+    Every model is tuned for this target (`per_start`: anew for each start) and compared with the
+    baseline (`{'depth': 1}`: the column values that select it) start by start. `speedup` is the
+    `median_interval` of these ratios. A run that has not reached the target within the budget,
+    diverged ones included, has needed more than the budget: its ratio is kept as a bound.
+    """
+    return _compare(frame, baseline, target, per_start)
+
+
+def gain_at_budget(
+    frame: pd.DataFrame, *, baseline: Mapping[str, object], per_start: bool = False
+) -> pd.DataFrame:
+    """Ratio of distances left at the budget, baseline's over the model's; else like `speedup`."""
+    return _compare(frame, baseline, None, per_start)
+
+
+def speedups(
+    frame: pd.DataFrame,
+    *,
+    baseline: Mapping[str, object],
+    targets: Sequence[float],
+    per_start: bool = False,
+) -> pd.DataFrame:
+    """Stack `speedup` for several targets; rows by target, then by model."""
+    tables = [
+        speedup(frame, baseline=baseline, target=target, per_start=per_start) for target in targets
+    ]
+    return pd.concat(tables, ignore_index=True)
+
+
+def _compare(frame, baseline, target, per_start):
+    for shared in ("problem", "p", "budget"):
+        if frame[shared].nunique() > 1:
+            raise ValueError(
+                f"{shared} = {sorted(frame[shared].unique())}: models are compared on one; "
+                "select it first"
+            )
+    tuned = tune(frame, target=target)
+    unknown = set(baseline) - set(MODEL)
+    if unknown:
+        raise ValueError(f"baseline names {sorted(unknown)}; allowed are {', '.join(MODEL)}")
+    chosen = np.logical_and.reduce([tuned[name].eq(value) for name, value in baseline.items()])
+    if np.sum(chosen) != 1:
+        raise ValueError(
+            f"baseline = {dict(baseline)} selects {np.sum(chosen)} of {len(tuned)} models: "
+            "name exactly one"
+        )
+    values, rates = ("start_criterion", "start_rate") if per_start else ("by_start", "rate")
+    base = tuned[chosen].iloc[0]
+    # At the budget a diverged run has no distance; only then is +inf the value itself, not a bound.
+    budget = math.inf if target is None else float(frame.budget.iloc[0])
+    rows = []
+    for _, model in tuned[~chosen].iterrows():
+        if set(model[values]) != set(base[values]):
+            raise ValueError(
+                f"starts {sorted(model[values])} against the baseline's {sorted(base[values])}: "
+                "comparisons are paired, run the same seeds"
+            )
+        pairs = [(base[values][seed], model[values][seed]) for seed in sorted(base[values])]
+        if any(min(pair) == 0 for pair in pairs):
+            raise ValueError(
+                f"target = {target} is met at the start: choose one below the first distance"
+            )
+        bounds = [_ratio(of, to, budget) for of, to in pairs]
+        rows.append(
+            {name: model[name] for name in MODEL}
+            | {
+                "target": math.nan if target is None else target,
+                "rate": model[rates],
+                "baseline_rate": base[rates],
+                "value": float(np.median([to for _, to in pairs])),
+                "baseline_value": float(np.median([of for of, _ in pairs])),
+                "speedup": median_interval(*zip(*bounds, strict=True)),
+                "by_start": bounds,
+                "censored": sum(math.isinf(to) for _, to in pairs),
+                "baseline_censored": sum(math.isinf(of) for of, _ in pairs),
+                "edge": model.edge,
+                "baseline_edge": base.edge,
+            }
+        )
+    table = pd.DataFrame(rows)
+    return table.drop(columns="target") if target is None else table
+
+
+def _ratio(of: float, to: float, budget: float) -> tuple[float, float]:
+    """Bounds of of / to, either known or known only to exceed the budget."""
+    low = 0.0 if math.isinf(to) else min(of, budget) / to
+    high = math.inf if math.isinf(of) else of / min(to, budget)
+    return low, high
+
+
+def _grid(model: tuple, runs: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Rates × seeds; every start must have been run once with every rate."""
+    name = ", ".join(f"{key}={value}" for key, value in zip(MODEL, model, strict=True))
+    if runs.duplicated(["rate", "seed"]).any():
+        raise ValueError(f"{name}: a rate and seed occurs twice; keep one of the runs")
+    table = runs.pivot(index="rate", columns="seed", values=column)
+    if len(runs) != table.size:
+        missing = [
+            (rate, seed)
+            for rate in table.index
+            for seed in table.columns
+            if not ((runs.rate == rate) & (runs.seed == seed)).any()
+        ]
+        raise ValueError(
+            f"{name}: not run, (rate, seed) = {missing}; run them or leave the rate out"
+        )
+    return table
+
+
+def _curve(iteration: ArrayLike, distance: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    iteration, distance = (np.asarray(column, dtype=float) for column in (iteration, distance))
+    if not 0 < distance.size <= iteration.size or not np.isfinite(distance).all():
+        raise ValueError(
+            f"{distance.size} distances on {iteration.size} iterations: a curve has at least one, "
+            "no more than iterations, all finite (a diverged one ends before it diverges)"
+        )
+    return iteration[: distance.size], distance
+
+
+def _log(distance: np.ndarray) -> np.ndarray:
+    return np.log(np.maximum(distance, TINY))
