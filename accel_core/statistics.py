@@ -103,38 +103,40 @@ def tune(frame: pd.DataFrame, *, target: float | None = None) -> pd.DataFrame:
             for i, d, completed in zip(frame.iteration, frame.distance, reached, strict=True)
         ]
         criterion = pd.Series(crossings, index=frame.index, dtype=float)
-    columns = frame.assign(criterion=criterion, final=frame.final.where(reached, math.inf))
+    if criterion.isna().any():
+        raise ValueError(f"{frame.key[criterion.isna()].tolist()}: the final distance is NaN")
+    final = frame.final.where(reached, math.inf)
+    columns = frame.assign(criterion=criterion, final=final, diverged=~reached)
     return pd.DataFrame(
         [
             dict(zip(MODEL, model, strict=True)) | _tune_one(model, runs)
-            for model, runs in columns.groupby(list(MODEL), sort=True)
+            for model, runs in columns.groupby(list(MODEL), dropna=False)
         ]
     )
 
 
 def _tune_one(model: tuple, runs: pd.DataFrame) -> dict:
-    criterion = _grid(model, runs, "criterion")
-    rates = criterion.index.to_numpy()
-    # np.median, since +inf is an outcome here and pandas' medians may be told otherwise
-    median = np.median(criterion, axis=1)
-    final = np.median(_grid(model, runs, "final"), axis=1)
-    best = np.lexsort((rates, final, median))[0]
-    diverged = _grid(model, runs.assign(diverged=runs.status.ne("completed")), "diverged").sum(
-        axis=1
+    rates, seeds, runs = _grid(model, runs)
+    criterion, final, diverged = (
+        runs[column].to_numpy().reshape(len(rates), len(seeds))
+        for column in ("criterion", "final", "diverged")
     )
+    median = np.median(criterion, axis=1)
+    best = int(np.lexsort((rates, np.median(final, axis=1), median))[0])
     last = len(rates) - 1
     edges = {0: "smallest", last: "largest"} if last else {0: "only"}
     tied = (median == median[best]) & np.isfinite(median) & (rates != rates[best])
+    diverged = diverged.sum(axis=1)
     return {
         "rate": float(rates[best]),
         "criterion": float(median[best]),
-        "by_start": criterion.iloc[best].to_dict(),
+        "by_start": dict(zip(seeds, criterion[best].tolist(), strict=True)),
         "ties": tuple(rates[tied].tolist()),
-        "edge": edges.get(int(best), ""),
-        "diverged": int(diverged.iloc[best]),
-        "diverged_next_up": int(diverged.iloc[best + 1]) if best < last else 0,
-        "start_rate": criterion.idxmin().to_dict(),
-        "start_criterion": criterion.min().to_dict(),
+        "edge": edges.get(best, ""),
+        "diverged": int(diverged[best]),
+        "diverged_next_up": int(diverged[best + 1]) if best < last else 0,
+        "start_rate": dict(zip(seeds, rates[criterion.argmin(axis=0)].tolist(), strict=True)),
+        "start_criterion": dict(zip(seeds, criterion.min(axis=0).tolist(), strict=True)),
     }
 
 
@@ -181,7 +183,7 @@ def _compare(frame, baseline, target, per_start):
             )
     tuned = tune(frame, target=target)
     unknown = set(baseline) - set(MODEL)
-    if unknown:
+    if unknown or not baseline:
         raise ValueError(f"baseline names {sorted(unknown)}; allowed are {', '.join(MODEL)}")
     chosen = np.logical_and.reduce([tuned[name].eq(value) for name, value in baseline.items()])
     if np.sum(chosen) != 1:
@@ -233,23 +235,17 @@ def _ratio(of: float, to: float, budget: float) -> tuple[float, float]:
     return low, high
 
 
-def _grid(model: tuple, runs: pd.DataFrame, column: str) -> pd.DataFrame:
-    """Rates × seeds; every start must have been run once with every rate."""
+def _grid(model: tuple, runs: pd.DataFrame) -> tuple[np.ndarray, list[int], pd.DataFrame]:
+    """Rates, seeds, and the runs in this order; every start must have been run once per rate."""
     name = ", ".join(f"{key}={value}" for key, value in zip(MODEL, model, strict=True))
-    if runs.duplicated(["rate", "seed"]).any():
+    rates, seeds = np.unique(runs.rate), np.unique(runs.seed).tolist()
+    had = set(zip(runs.rate, runs.seed, strict=True))
+    if len(runs) > len(had):
         raise ValueError(f"{name}: a rate and seed occurs twice; keep one of the runs")
-    table = runs.pivot(index="rate", columns="seed", values=column)
-    if len(runs) != table.size:
-        missing = [
-            (rate, seed)
-            for rate in table.index
-            for seed in table.columns
-            if not ((runs.rate == rate) & (runs.seed == seed)).any()
-        ]
-        raise ValueError(
-            f"{name}: not run, (rate, seed) = {missing}; run them or leave the rate out"
-        )
-    return table
+    missing = [(rate, seed) for rate in rates.tolist() for seed in seeds if (rate, seed) not in had]
+    if missing:
+        raise ValueError(f"{name}: not run, (rate, seed) = {missing}; run or leave out the rate")
+    return rates, seeds, runs.sort_values(["rate", "seed"])
 
 
 def _curve(iteration: ArrayLike, distance: ArrayLike) -> tuple[np.ndarray, np.ndarray]:

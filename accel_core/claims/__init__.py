@@ -5,9 +5,33 @@ from collections.abc import Iterable, Mapping
 import pandas as pd
 
 from accel_core.claims import tuned_rates
-from accel_core.claims.base import OUTCOMES, SOURCES, Claim, MissingRuns, Runs, Verdict
+from accel_core.claims.base import (
+    CONDITION,
+    NOT_REPRODUCED,
+    OUTCOMES,
+    REPRODUCED,
+    SOURCES,
+    UNTESTED,
+    Claim,
+    MissingRuns,
+    Runs,
+    Verdict,
+)
 
-__all__ = ["CLAIMS", "OUTCOMES", "SOURCES", "Claim", "MissingRuns", "Verdict", "table"]
+__all__ = [
+    "CLAIMS",
+    "CONDITION",
+    "NOT_REPRODUCED",
+    "OUTCOMES",
+    "REPRODUCED",
+    "SOURCES",
+    "UNTESTED",
+    "Claim",
+    "MissingRuns",
+    "Runs",
+    "Verdict",
+    "table",
+]
 
 
 def _assembled(*chapters: Iterable[Claim]) -> tuple[Claim, ...]:

@@ -10,12 +10,14 @@ share of the budget):
 | 0.1 | 0.34 | 0.24 | 0.71 | 0.69 |
 | 0.2 | 0.44 | 0.34 | 0.90 | 0.98 |
 | 0.4 | 0.58 | 0.49 | 1.18 | 1.38 |
-| 0.8 | below 0.8 | below 0.8 | 1.54 | 1.98 |
+| 0.8 | below 0.8 | below 0.8 | 1.53 | 1.97 |
 
 A test recomputes this table and judges the printed curves themselves by these criteria: each
 sentence of the paper is 'reproduced' by its own figure, but for the order at ℓ4, which the early
 targets reverse.
 """
+
+import pandas as pd
 
 from accel_core.claims import comparisons
 from accel_core.claims.base import (
@@ -27,7 +29,7 @@ from accel_core.claims.base import (
     Verdict,
     select,
 )
-from accel_core.claims.comparisons import Instance, all_starts, assess
+from accel_core.claims.comparisons import MAJORITY, Instance, all_starts, assess
 from accel_core.intervals import median_interval
 from accel_core.statistics import deviation_dex, gain_at_budget, tune
 
@@ -52,7 +54,7 @@ SLIGHT_AT = (0.2, 0.4)
 # 0.34 to 0.58.
 SLIGHT = 1 / 4
 # 'Accelerates a lot': at least a third of the iterations saved at the last target, by every start.
-# The printed curves: 1.54 (depth 2) and 1.98 (depth 3).
+# The printed curves: 1.53 (depth 2) and 1.97 (depth 3).
 LARGE = 1.5
 # 'No significant acceleration': a gain of a tenth or more is excluded, which wide intervals cannot
 # do.
@@ -150,19 +152,30 @@ def _order(runs: Runs, p: float, fractions: tuple[float, ...], **bounds: float) 
 
 def loss_decides(runs: Runs) -> Verdict:
     """Depth 2 and 3 gain more at ℓ4 than at ℓ2: the intervals do not meet, late targets."""
-    frame = runs(EXPERIMENT)
-    evidence, failed = {}, []
+    evidence, conditions = {}, []
+    for phrase, name in ({"": EXPERIMENT} | VARIANTS).items():
+        failed = _meeting(runs(name), phrase, evidence)
+        if not phrase and len(failed) > (1 - MAJORITY) * 2 * len(LATE):
+            return Verdict(NOT_REPRODUCED, evidence, f"intervals meet: {' · '.join(failed)}")
+        if failed:
+            conditions.append(f"{phrase} intervals meet: {' · '.join(failed)}".strip())
+    if conditions:
+        return Verdict(CONDITION, evidence, "; ".join(conditions))
+    return Verdict(REPRODUCED, evidence)
+
+
+def _meeting(frame: pd.DataFrame, phrase: str, evidence: dict[str, object]) -> list[str]:
+    """Comparisons whose ℓ4 interval is not above the ℓ2 one; adds all of them to the evidence."""
+    failed = []
     for depth in (2, 3):
-        for fraction in LATE:
-            l2, l4 = Instance(2, depth, 1, fraction), Instance(4, depth, 1, fraction)
+        for share in LATE:
+            l2, l4 = (Instance(p, depth, 1, share) for p in (2, 4))
             estimates, _ = assess(frame, [l2, l4])
-            evidence |= {str(instance): estimate for instance, estimate in estimates.items()}
+            for instance, estimate in estimates.items():
+                evidence[f"{instance}, {phrase}" if phrase else str(instance)] = estimate
             if not estimates[l4].low > estimates[l2].high:
-                failed.append(f"depth {depth} at {fraction:.0%}")
-    if not failed:
-        return Verdict(REPRODUCED, evidence)
-    outcome = CONDITION if len(failed) <= len(LATE) else NOT_REPRODUCED
-    return Verdict(outcome, evidence, f"intervals of ℓ2 and ℓ4 meet: {', '.join(failed)}")
+                failed.append(f"depth {depth} ({share:.0%} of the budget)")
+    return failed
 
 
 def no_acceleration_l2(runs: Runs) -> Verdict:
