@@ -209,6 +209,12 @@ class ConvolutionalNetwork(nn.Module):
         return sum(tensor.square().sum() for tensor in (*weights, *self.biases)) / 2
 
 
+def parameters(*, factored: bool) -> int:
+    """The number of the network's weights and biases."""
+    network = ConvolutionalNetwork(factored=factored, generator=torch.Generator())
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
 def learning_rate(spec: Convolutional, step: int, images: int) -> float:
     """base · decay^epoch, the epoch being the whole number of passes over ``images`` so far."""
     return spec.rate * spec.decay ** (step * spec.batch // images)
