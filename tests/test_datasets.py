@@ -123,6 +123,7 @@ def test_abalone_is_read_from_its_zip(tmp_path):
 
 
 def test_mnist_is_the_published_pixels():
+    real_path("mnist/train-images-idx3-ubyte")
     mnist = load("mnist", folder=FOLDER, download=False)
     for part, stem, n in ((mnist.train, "train", 60_000), (mnist.test, "t10k", 10_000)):
         content = real(f"mnist/{stem}-images-idx3-ubyte")
