@@ -37,14 +37,21 @@ $(READY): requirements.txt pyproject.toml
 	@$(or $(PYTHON),false) -c '$(new_enough)' || { echo "Python 3.11 or newer is needed;" \
 	  "name it with 'make PYTHON=/path/to/python3 ...'"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --requirement requirements.txt
-	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@mkdir -p build
+	@echo "installing the pinned packages into .venv"
+	@{ $(BIN)/python -m pip install --requirement requirements.txt && \
+	  $(BIN)/python -m pip install --no-deps --no-build-isolation --editable .; } \
+	  >build/install.log 2>&1 || { tail -n 30 build/install.log; \
+	  echo "make: the packages could not be installed; the whole log: build/install.log"; exit 1; }
 	@touch $@
 
 book: $(READY)  ## execute the chapters, build the pages strictly, say which page to open
 	@$(MAKE) --jobs $(JOBS) --keep-going chapters
-	@$(BIN)/jupyter-book build book --config _config.yml --toc _toc.yml -W -n --keep-going --all -q \
-	  || { echo "make book: the pages above have warnings; a strict build allows none"; exit 1; }
+	@mkdir -p build
+	@$(BIN)/jupyter-book build book --config _config.yml --toc $(abspath _toc.yml) --path-output book \
+	  -W -n --keep-going --all -q >build/book.log 2>&1 || { \
+	  grep -E 'WARNING|ERROR|rror:' build/book.log || tail -n 30 build/book.log; \
+	  echo "make book: a strict build allows no warning; its whole log: build/book.log"; exit 1; }
 	@echo "Open $(abspath book/_build/html/index.html)"
 
 chapters: $(EXECUTED)

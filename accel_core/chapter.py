@@ -18,6 +18,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from numbers import Real
+from pathlib import Path
 from typing import Any
 
 PROFILES = ("paper", "smoke")
@@ -105,10 +106,16 @@ def _nearest(word: Any, choices: Iterable[Any], otherwise: Any) -> Any:
     return named[found[0]] if found else otherwise
 
 
-def _remedy(name: str, value: Any) -> str:
-    if isinstance(value, list | tuple | dict):
-        return f"-y '{name}: {value}'"
-    return f"-p {name} {value}"
+def _option(name: str, value: Any) -> str:
+    lists = isinstance(value, list | tuple | dict)
+    return f"-y '{name}: {value}'" if lists else f"-p {name} {value}"
+
+
+def _remedy(name: str, rule: Rule, value: Any) -> str:
+    if isinstance(rule, tuple):
+        return f"did you mean {_option(name, _nearest(value, rule, rule[0]))}?"
+    example = f"-y '{name}: [VALUE, ...]'" if isinstance(rule, Each) else f"-p {name} VALUE"
+    return f"pass another value with {example}, or leave it out"
 
 
 def check_parameters(namespace: Mapping[str, Any], **rules: Rule) -> None:
@@ -127,7 +134,7 @@ def check_parameters(namespace: Mapping[str, Any], **rules: Rule) -> None:
             meant = _nearest(name, rules, "profile")
             raise ParameterError(
                 f"this chapter has no parameter {name!r} (given as {value!r}); it has "
-                f"{', '.join(rules)}; did you mean {_remedy(meant, value)}?"
+                f"{', '.join(rules)}; did you mean {_option(meant, value)}?"
             )
     for name, rule in rules.items():
         if name not in given:
@@ -136,13 +143,9 @@ def check_parameters(namespace: Mapping[str, Any], **rules: Rule) -> None:
                 f"'parameters' (allowed: {_words(rule)})"
             )
         if not _allows(rule, given[name]):
-            remedy = (
-                f"did you mean {_remedy(name, _nearest(given[name], rule, rule[0]))}?"
-                if isinstance(rule, tuple)
-                else f"pass another value with {_remedy(name, '...')}, or leave it out"
-            )
             raise ParameterError(
-                f"{name} = {given[name]!r} is not allowed: {name} must be {_words(rule)}; {remedy}"
+                f"{name} = {given[name]!r} is not allowed: {name} must be {_words(rule)}; "
+                f"{_remedy(name, rule, given[name])}"
             )
 
 
@@ -169,3 +172,20 @@ class Status:
 def status(run: Iterable[str] = (), left_out: Mapping[str, str] | None = None) -> Status:
     """The status of a chapter: the checks `run`, and those `left_out` with the reason of each."""
     return Status(tuple(run), tuple((left_out or {}).items()))
+
+
+def keep_outputs(executed: Path, notebook: Path) -> None:
+    """Store in `notebook` the outputs that `executed`, an execution of the same cells, has.
+
+    Timings and papermill's notes are left behind: a notebook changes only where its results do.
+    Raises `ValueError` where the cells are not the same, for instance after an edit.
+    """
+    import nbformat
+
+    source, target = nbformat.read(executed, 4), nbformat.read(notebook, 4)
+    if [cell.source for cell in source.cells] != [cell.source for cell in target.cells]:
+        raise ValueError(f"{executed} is not an execution of {notebook} as it is now: execute anew")
+    for done, cell in zip(source.cells, target.cells, strict=True):
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = done.outputs, done.execution_count
+    nbformat.write(target, notebook)

@@ -1,0 +1,132 @@
+"""The pages: contents complete, README current, snippets run, nothing loaded from elsewhere."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from accel_core import __main__ as command_line
+from accel_core import front_page
+
+ROOT = Path(__file__).resolve().parent.parent
+BIN = ROOT / ".venv" / "bin"
+
+
+def read(path):
+    return (ROOT / path).read_text(encoding="utf8")
+
+
+# ---- the table of contents -----------------------------------------------------------------------
+
+
+def contents():
+    toc = yaml.safe_load(read("_toc.yml"))
+    return [toc["root"], *(page["file"] for part in toc["parts"] for page in part["chapters"])]
+
+
+def test_contents_name_every_chapter_in_order_and_every_page():
+    chapters = [f"executed/{path.stem}" for path in sorted((ROOT / "notebooks").glob("*.ipynb"))]
+    assert [page for page in contents() if page.startswith("executed/")] == chapters
+    pages = {path.stem for path in (ROOT / "book").glob("*.md")}
+    assert {page for page in contents() if not page.startswith("executed/")} == pages
+
+
+# ---- the generated sections of the README --------------------------------------------------------
+
+
+def test_readme_is_current():
+    made = front_page.replaced(read("README.md"), front_page.sections(ROOT, command_line.runs()))
+    assert read("README.md") == made, "run `make readme`"
+
+
+def test_every_folder_of_the_project_has_a_line():
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a clone: git cannot say which folders belong to the project")
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    folders = {Path(name).parts[0] for name in listed.stdout.split("\n") if "/" in name}
+    assert folders == set(front_page.FOLDERS)
+
+
+def test_a_section_without_markers_is_an_error():
+    with pytest.raises(ValueError, match="exactly one <!-- tree:begin -->"):
+        front_page.replaced("no markers", {"tree": "x"})
+
+
+# ---- every snippet on the pages ------------------------------------------------------------------
+
+
+def snippets():
+    for page in [ROOT / "README.md", *sorted((ROOT / "book").glob("*.md"))]:
+        for block in re.findall(r"^```bash\n(.*?)^```", page.read_text("utf8"), re.M | re.S):
+            for line in block.strip().split("\n"):
+                yield pytest.param(line, id=f"{page.name}: {line.split('#')[0].strip()}")
+
+
+@pytest.fixture
+def clone(tmp_path):
+    """A folder in which the clone's files are seen, and into which a command may write."""
+    for path in ROOT.iterdir():
+        if path.name not in (".git", "build"):
+            (tmp_path / path.name).symlink_to(path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("line", list(snippets()))
+def test_snippet(clone, line):
+    command, _, comment = line.partition("#")
+    assert re.match(r"(\w+=\S+ )?(make|papermill|python -m accel_core|source) ", command)
+    # what `make` would do is tested by doing it: this very test runs inside `make test`
+    command = re.sub(r"\bmake ", "make --dry-run ", command)
+    run = subprocess.run(
+        ["bash", "-ec", command],
+        cwd=clone,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}"},
+    )
+    said = run.stdout + run.stderr
+    if "DataUnavailable" in said or "is not at hand" in said:
+        pytest.skip(f"no data at hand for {command}")
+    if comment.strip().startswith("fails: "):
+        assert run.returncode != 0
+        assert comment.strip().removeprefix("fails: ") in said.strip().split("\n")[-1]
+    else:
+        assert run.returncode == 0, said
+
+
+# ---- the built pages -----------------------------------------------------------------------------
+
+LOADS = re.compile(
+    r"<(?:script|img|iframe|source|video|audio|embed)\b[^>]*\bsrc=[\"']?(?:https?:)?//[^\s\"'>]+"
+    r"|<link\b[^>]*\brel=[\"']?(?:stylesheet|preload|icon|preconnect)[^>]*href=[\"']?(?:https?:)?//[^\s>]+"
+    r"|@import\s+(?:url\()?[\"']?(?:https?:)?//[^\s]+|url\([\"']?(?:https?:)?//[^)]+",
+)
+
+
+def test_no_page_loads_anything_from_elsewhere():
+    pages = ROOT / "book" / "_build" / "html"
+    if not pages.exists():
+        pytest.skip("the book has not been built: run `make book`")
+    files = [path for kind in ("*.html", "*.css") for path in pages.rglob(kind)]
+    loads = {str(path): LOADS.findall(path.read_text("utf8")) for path in files}
+    assert {path: found for path, found in loads.items() if found} == {}
+    assert (pages / "_static" / "mathjax" / "tex-chtml.js").exists()
+
+
+@pytest.mark.parametrize(
+    "planted",
+    [
+        '<script src="https://cdn.example/x.js">',
+        '<link rel="stylesheet" href="//cdn.example/x.css">',
+        "@import url(https://cdn.example/x.css)",
+        "src: url('https://cdn.example/x.woff')",
+    ],
+)
+def test_a_load_from_elsewhere_is_found(planted):
+    assert LOADS.search(planted)
+    assert not LOADS.search('<a href="https://arxiv.org/abs/1802.06509"><img src="_images/x.svg">')
