@@ -40,16 +40,16 @@ def ratio(original: float, factored: float, budget: float) -> tuple[float, float
 def gap(
     original: Mapping[str, ArrayLike], factored: Mapping[str, ArrayLike], at: Sequence[int]
 ) -> dict[str, np.ndarray]:
-    """Original − factored at the iterations ``at``: ``cross_entropy``, ``penalty``, ``printed``.
+    """Original − factored at the iterations ``at``, each value (len(at),).
 
-    Both mappings hold a curve for ``cross_entropy`` and one for ``penalty``; ``printed`` is the
-    difference of their sums. Each value is (len(at),).
+    Both mappings hold the curves ``cross_entropy`` and ``weight_penalty``. So does the result, and
+    ``printed``, the difference of their sums.
     """
     parts = {
         name: (smooth(original[name]) - smooth(factored[name]))[list(at)]
-        for name in ("cross_entropy", "penalty")
+        for name in ("cross_entropy", "weight_penalty")
     }
-    return parts | {"printed": parts["cross_entropy"] + parts["penalty"]}
+    return parts | {"printed": parts["cross_entropy"] + parts["weight_penalty"]}
 
 
 def deviation(at: ArrayLike, printed: ArrayLike, ours: ArrayLike) -> np.ndarray:

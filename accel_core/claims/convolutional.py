@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from accel_core import convolutional
+from accel_core import convolutional, tutorial
 from accel_core.claims.base import (
     CONDITION,
     NOT_REPRODUCED,
@@ -39,7 +39,7 @@ MORE_PARAMETERS = (1.14, 1.16)
 
 def _runs(runs: Runs, seeds: Iterable[int] | None = None, **settings: object) -> pd.DataFrame:
     """Rows of the tutorial's protocol but for ``settings``, by seed; all of ``STARTS`` or these."""
-    frame, default = runs(EXPERIMENT), convolutional.Convolutional(factored=True, seed=0)
+    frame, default = runs(EXPERIMENT), tutorial.Convolutional(factored=True, seed=0)
     protocol = ("penalty", "dropout", "rate", "std")
     wanted = {name: getattr(default, name) for name in protocol} | settings
     std = wanted.pop("dense_std", None)
@@ -49,7 +49,7 @@ def _runs(runs: Runs, seeds: Iterable[int] | None = None, **settings: object) ->
 
 
 def _printed(run: Mapping) -> np.ndarray:
-    return np.asarray(run["cross_entropy"]) + np.asarray(run["penalty"])
+    return np.asarray(run["cross_entropy"]) + np.asarray(run["weight_penalty"])
 
 
 def _entropy(run: Mapping) -> np.ndarray:
@@ -167,8 +167,8 @@ def _deviations(runs: Runs, curve: str, ours: pd.DataFrame) -> Estimate:
 def same_gap_rates(runs: Runs) -> Verdict:
     """At every base rate at which both losses stay finite, the printed gap at 4,000 and 8,500 is
     positive; and each tuned for the target, factored reaches every printed target first."""
-    group = convolutional.experiments()["rates"]
-    rates = sorted({spec.rate for spec in group} | {convolutional.Convolutional.rate})
+    group = tutorial.experiments()["rates"]
+    rates = sorted({spec.rate for spec in group} | {tutorial.Convolutional.rate})
     original, factored = (
         {rate: _only(runs, factored=value, rate=rate) for rate in rates} for value in (False, True)
     )
@@ -198,7 +198,7 @@ def same_gap_stds(runs: Runs) -> Verdict:
     original = _only(runs, factored=False)
     pairs = {
         f"{std:g}": (original, _only(runs, factored=True, dense_std=std))
-        for std in sorted(spec.dense_std for spec in convolutional.experiments()["stds"])
+        for std in sorted(spec.dense_std for spec in tutorial.experiments()["stds"])
     }
     pairs["0.1"] = (original, _only(runs, factored=True))
     return _same_gap(pairs)

@@ -1,0 +1,263 @@
+"""The convolutional network: shapes, start, penalty, schedule, momentum, resumption."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from accel_core import convolutional as conv
+from accel_core import tutorial
+
+SMALL = {"seed": 3, "steps": 9, "batch": 8}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Threads that wait for each other are slow on a busy machine, and these tests are small."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.fixture(scope="module")
+def digits() -> tutorial.Digits:
+    """Random images of MNIST's shape, 40 to train on and 20 to test: no digits."""
+    source = np.random.default_rng(0)
+    images = source.integers(0, 256, (65, 28, 28), dtype=np.uint8)
+    labels = source.integers(0, 10, 65)
+    return tutorial.Digits.tutorial(images[:45], labels[:45], images[45:], labels[45:], held_out=5)
+
+
+def count(network: torch.nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def test_shapes_and_numbers_of_parameters():
+    original = conv.ConvolutionalNetwork(factored=False, generator=generator())
+    factored = conv.ConvolutionalNetwork(factored=True, generator=generator())
+    shapes = [[tuple(factor.shape) for factor in layer] for layer in original.dense]
+    assert shapes == [[(512, 3136)], [(10, 512)]]
+    shapes = [[tuple(factor.shape) for factor in layer] for layer in factored.dense]
+    assert shapes == [[(512, 3136), (512, 512)], [(10, 512), (10, 10)]]
+    # 5·5·32 + 32, 5·5·32·64 + 64, 3136·512 + 512, 512·10 + 10
+    assert count(original) == 832 + 51_264 + 1_606_144 + 5_130
+    assert count(factored) - count(original) == 512**2 + 10**2
+    assert [conv.parameters(factored=value) for value in (False, True)] == [
+        count(original),
+        count(factored),
+    ]
+
+
+def test_networks_of_one_seed_share_all_draws_but_those_of_the_added_matrices():
+    original = conv.ConvolutionalNetwork(factored=False, generator=generator(5))
+    factored = conv.ConvolutionalNetwork(factored=True, generator=generator(5))
+    for mine, other in zip(original.kernels, factored.kernels, strict=True):
+        assert torch.equal(mine, other)
+    for mine, other in zip(original.dense, factored.dense, strict=True):
+        assert torch.equal(mine[0], other[0])
+    assert [float(bias.detach().unique()) for bias in original.kernel_biases] == [
+        0.0,
+        pytest.approx(0.1),
+    ]
+    assert all(bias.detach().unique().item() == pytest.approx(0.1) for bias in original.biases)
+
+
+def test_truncated_normal_is_bounded_and_keeps_the_bulk():
+    draws = conv.truncated_normal((200_000,), 0.1, generator(1))
+    assert draws.abs().max() <= 0.2
+    assert draws.abs().max() > 0.199
+    # Var of N(0, 1) given |x| ≤ 2 is 1 − 2·2φ(2)/(2Φ(2) − 1); the sample's std is within 1 % of it.
+    density = math.exp(-2) / math.sqrt(2 * math.pi)
+    inside = math.erf(math.sqrt(2))
+    assert draws.std() == pytest.approx(0.1 * math.sqrt(1 - 4 * density / inside), rel=0.01)
+
+
+def test_dense_std_is_that_of_all_dense_factors_and_of_nothing_else():
+    default = conv.ConvolutionalNetwork(factored=True, generator=generator(2))
+    other = conv.ConvolutionalNetwork(factored=True, generator=generator(2), dense_std=0.001)
+    for mine, theirs in zip(default.dense.parameters(), other.dense.parameters(), strict=True):
+        torch.testing.assert_close(theirs, mine / 100)
+    assert torch.equal(default.kernels[1], other.kernels[1])
+
+
+def test_a_factored_network_computes_what_its_collapsed_network_computes(digits):
+    factored = conv.ConvolutionalNetwork(factored=True, generator=generator()).double()
+    collapsed = conv.ConvolutionalNetwork(factored=False, generator=generator(9)).double()
+    with torch.no_grad():
+        for mine, theirs in zip(collapsed.kernels, factored.kernels, strict=True):
+            mine.copy_(theirs)
+        for mine, theirs in zip(collapsed.dense, factored.dense, strict=True):
+            mine[0].copy_(theirs[1] @ theirs[0])
+        images = digits.train[:7].double()
+        # Sums of 3136 products in another order, in float64.
+        torch.testing.assert_close(factored(images), collapsed(images), rtol=1e-11, atol=1e-11)
+        assert float(collapsed.penalty("product")) == pytest.approx(
+            float(factored.penalty("product")), rel=1e-12
+        )
+
+
+def test_both_readings_of_the_penalty():
+    network = conv.ConvolutionalNetwork(factored=True, generator=generator()).double()
+    (first, second), (third, fourth) = [[w.detach().numpy() for w in v] for v in network.dense]
+    biases = 512 * 0.1**2 + 10 * 0.1**2
+    product = ((second @ first) ** 2).sum() + ((fourth @ third) ** 2).sum()
+    factors = sum((w**2).sum() for w in (first, second, third, fourth))
+    # The biases started in float32, 0.1 rounded.
+    assert network.penalty("product").item() == pytest.approx((product + biases) / 2, rel=1e-8)
+    assert network.penalty("factors").item() == pytest.approx((factors + biases) / 2, rel=1e-8)
+    original = conv.ConvolutionalNetwork(factored=False, generator=generator())
+    assert torch.equal(original.penalty("product"), original.penalty("factors"))
+
+
+def test_schedule_and_minibatches_are_the_tutorials():
+    spec = tutorial.Convolutional(factored=False, seed=0)
+    assert tutorial.learning_rate(spec, 859, 55_000) == 0.01  # 859·64 = 54,976
+    assert tutorial.learning_rate(spec, 860, 55_000) == pytest.approx(0.0095)
+    assert tutorial.learning_rate(spec, 8_593, 55_000) == pytest.approx(0.01 * 0.95**9)
+    assert tutorial.minibatch(0, 64, 55_000) == slice(0, 64)
+    assert tutorial.minibatch(858, 64, 55_000) == slice(54_912, 54_976)
+    assert tutorial.minibatch(859, 64, 55_000) == slice(40, 104)  # 54,976 mod 54,936
+
+
+def test_images_are_scaled_and_the_first_ones_held_out():
+    images = np.zeros((6, 28, 28), np.uint8)
+    images[4, 0, 0] = 255
+    split = tutorial.Digits.tutorial(images, np.arange(6), images[:2], np.arange(2), held_out=4)
+    assert split.train.shape == (2, 1, 28, 28)
+    assert split.train[0, 0, 0, 0] == 0.5
+    assert split.train[1].unique() == -0.5
+    assert split.train_labels.tolist() == [4, 5]
+    assert len(split.test) == 2
+    assert (
+        len(tutorial.Digits.tutorial(np.zeros((5001, 28, 28)), np.zeros(5001), *split[2:]).train)
+        == 1
+    )
+
+
+@pytest.mark.parametrize(
+    ("factored", "penalty"), [(False, "product"), (True, "product"), (True, "factors")]
+)
+def test_steps_equal_momentum_written_out(digits, factored, penalty):
+    """Three steps by hand: v ← 0.9 v + g, w ← w − lr v; the rate falls at step 5 = 40 / 8."""
+    spec = tutorial.Convolutional(factored=factored, penalty=penalty, **SMALL)
+    run = tutorial.Training(spec, digits)
+    network = conv.ConvolutionalNetwork(factored=factored, generator=generator(2 * spec.seed))
+    masks = generator(2 * spec.seed + 1)
+    weights = list(network.parameters())
+    velocity = [torch.zeros_like(weight) for weight in weights]
+    for step in range(7):
+        first = step * 8 % 32
+        keep = 2.0 * (torch.rand((8, 512), generator=masks) >= 0.5)
+        logits = network(digits.train[first : first + 8], keep)
+        entropy = functional.cross_entropy(logits, digits.train_labels[first : first + 8])
+        decay = 5e-4 * network.penalty(penalty)
+        gradient = torch.autograd.grad(entropy + decay, weights)
+        rate = 0.01 if step < 5 else 0.0095
+        with torch.no_grad():
+            velocity = [0.9 * v + g for v, g in zip(velocity, gradient, strict=True)]
+            for weight, v in zip(weights, velocity, strict=True):
+                weight -= rate * v
+        run.advance(step + 1)
+        torch.testing.assert_close(run.losses[step], torch.stack([entropy, decay]).detach())
+    for mine, theirs in zip(run.network.parameters(), weights, strict=True):
+        torch.testing.assert_close(mine, theirs)
+
+
+def test_without_penalty_and_dropout_the_loss_is_the_cross_entropy_alone(digits):
+    bare = tutorial.Convolutional(factored=True, penalty="none", dropout=0.0, **SMALL)
+    run = tutorial.Training(bare, digits)
+    with torch.no_grad():
+        logits = run.network(digits.train[:8])
+        expected = functional.cross_entropy(logits, digits.train_labels[:8])
+    run.advance(1)
+    assert run.losses[0].tolist() == [float(expected), 0.0]
+    assert run.network.biases[0].grad is not None
+
+
+def test_evaluation_is_of_all_images_without_dropout_once_an_epoch(digits):
+    spec = tutorial.Convolutional(factored=False, **(SMALL | {"steps": 15}), evaluate_every=2)
+    run = tutorial.Training(spec, digits)
+    run.advance(10)  # 80 images: two epochs of 40
+    ((epoch, *values),) = run.epochs
+    assert epoch == 2
+    with torch.no_grad():
+        for images, labels, accuracy, entropy in (
+            (digits.train, digits.train_labels, *values[:2]),
+            (digits.test, digits.test_labels, *values[2:]),
+        ):
+            logits = run.network(images)
+            assert accuracy == pytest.approx(float((logits.argmax(1) == labels).float().mean()))
+            assert entropy == pytest.approx(float(functional.cross_entropy(logits, labels)))
+    run.advance(15)
+    assert [row[0] for row in run.epochs] == [2]
+
+
+def test_a_resumed_run_equals_an_undisturbed_one_bit_for_bit(digits, tmp_path):
+    spec = tutorial.Convolutional(factored=True, penalty="factors", **SMALL)
+    whole = tutorial.train(spec, digits)
+    path = tmp_path / "run.pt"
+
+    def killed(step: int) -> None:
+        if step == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        tutorial.train(spec, digits, checkpoint=path, every=2, progress=killed)
+    steps = []
+    resumed = tutorial.train(spec, digits, checkpoint=path, every=2, progress=steps.append)
+    assert steps == [6, 8, 9]
+    assert torch.equal(resumed.losses, whole.losses)
+    assert resumed.epochs == whole.epochs
+    for mine, theirs in zip(resumed.network.parameters(), whole.network.parameters(), strict=True):
+        assert torch.equal(mine, theirs)
+    assert not list(tmp_path.glob("*.part"))
+    with pytest.raises(ValueError, match="another run"):
+        tutorial.train(replace(spec, seed=4), digits, checkpoint=path)
+
+
+def test_a_diverging_run_names_its_iteration_and_stops(digits, monkeypatch):
+    monkeypatch.setattr(tutorial, "CHUNK", 2)
+    spec = tutorial.Convolutional(factored=False, rate=1e6, **SMALL)
+    run = tutorial.train(spec, digits)
+    assert run.diverged_at is not None
+    assert run.step < spec.steps
+    assert torch.isfinite(run.losses[: run.diverged_at]).all()
+    assert not torch.isfinite(run.losses[run.diverged_at].sum())
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ({"penalty": "weights"}, "'weights'; allowed: product, factors, none"),
+        ({"penalty": "factors"}, "ask for penalty='product'"),
+        ({"dropout": 1.0}, "dropout is 1.0"),
+        ({"rate": 0.0}, "rate is 0.0"),
+    ],
+)
+def test_bad_settings_are_named(setting, words):
+    with pytest.raises(ValueError, match=words):
+        tutorial.Convolutional(factored=False, seed=0, **setting)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+def test_a_gpu_gives_the_same_curves(digits):
+    """Same start, same dropout, float32 sums in another order: see `GPU_TOLERANCE`."""
+    spec = tutorial.Convolutional(factored=True, **SMALL)
+    here, there = (tutorial.train(spec, digits, device=device) for device in ("cpu", "cuda"))
+    torch.testing.assert_close(there.losses.cpu(), here.losses, rtol=1e-3, atol=1e-4)
+
+
+def test_experiments_are_distinct_and_the_figures_come_first():
+    groups = tutorial.experiments()
+    assert list(groups) == ["figure", "bare", "rates", "stds"]
+    specs = [spec for group in groups.values() for spec in group]
+    assert len(set(specs)) == len(specs)
+    assert {spec.seed for spec in groups["figure"]} == {0, 1, 2}

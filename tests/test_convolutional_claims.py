@@ -1,0 +1,148 @@
+"""Curves of minibatch losses, and the criteria that judge the convolutional network by them."""
+
+import math
+from dataclasses import asdict
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from accel_core import minibatch_losses as curves
+from accel_core import tutorial
+from accel_core.claims import convolutional as criteria
+
+
+def test_running_means_by_hand():
+    values = np.array([1.0, 2.0, 3.0, 4.0, 10.0])
+    np.testing.assert_allclose(curves.smooth(values, half=1), [1.5, 2, 3, 17 / 3, 7])
+
+
+def test_iterations_and_their_ratios():
+    # A straight line's running mean is the line: 3 is reached after a third of its fall to 1.
+    slow = np.linspace(4, 1, 3_001)
+    assert curves.iterations_to(slow, 3.0) == pytest.approx(1_000, abs=1)
+    assert curves.iterations_to(slow, 0.0) == math.inf
+    assert curves.ratio(1_000, 500, 8_600) == (2, 2)
+    assert curves.ratio(math.inf, 4_300, 8_600) == (2, math.inf)
+    assert curves.ratio(4_300, math.inf, 8_600) == (0, 0.5)
+
+
+def test_the_gap_is_the_sum_of_its_parts():
+    flat = np.ones(300)
+    original = {"cross_entropy": 2 * flat, "weight_penalty": 3 * flat}
+    factored = {"cross_entropy": flat, "weight_penalty": 0.5 * flat}
+    parts = curves.gap(original, factored, at=(100, 250))
+    assert parts["cross_entropy"] == pytest.approx([1, 1])
+    assert parts["weight_penalty"] == pytest.approx([2.5, 2.5])
+    assert parts["printed"] == pytest.approx([3.5, 3.5])
+
+
+def test_the_deviation_is_of_the_last_nine_tenths():
+    at = np.arange(25, 8_600, 50)
+    values = np.where(at < 860, 9.0, 2.2)
+    found = curves.deviation(at, values, np.full(8_600, 2.0))
+    assert len(found) == (at >= 860).sum()
+    np.testing.assert_allclose(found[2:], math.log10(2 / 2.2))
+
+
+def table(losses, **changes) -> pd.DataFrame:
+    """All runs of the figure; ``losses(spec, iteration)`` gives (cross-entropy, penalty)."""
+    iteration, rows = np.arange(8_600), []
+    for spec in (spec for group in tutorial.experiments().values() for spec in group):
+        entropy, penalty = losses(spec, iteration)
+        status = "diverged" if changes.get("diverged") == spec.rate else "completed"
+        series = {"cross_entropy": entropy, "weight_penalty": penalty, "status": status}
+        rows.append(asdict(spec) | series)
+    return pd.DataFrame(rows)
+
+
+def verdicts(losses, **changes) -> dict:
+    runs = {"convolutional": table(losses, **changes)}
+    claims = {claim.id.removeprefix("convolutional-"): claim for claim in criteria.CLAIMS}
+    names = ("faster", "bare", "rates", "stds")
+    return {name: claims[name].judge(runs) for name in names}
+
+
+def falling(iterations: float, iteration: np.ndarray) -> np.ndarray:
+    return 3.9 * np.exp(-iteration / iterations)
+
+
+def test_claims_are_reproduced_by_curves_that_fall_faster_in_both_parts():
+    def losses(spec, iteration):
+        speed = 2 if spec.factored else 1
+        entropy, penalty = falling(1_000 / speed, iteration), falling(5_000 / speed, iteration)
+        return entropy, penalty * (spec.penalty != "none")
+
+    found = verdicts(losses)
+    assert {verdict.outcome for verdict in found.values()} == {"reproduced"}
+    assert found["bare"].evidence["speed-up to cross-entropy 0.1"].low == pytest.approx(2, rel=0.01)
+    # At 8,500: penalties 3.9·exp(−1.7) and 3.9·exp(−3.4), cross-entropies next to nothing.
+    gap = found["rates"].evidence["printed gap at 8,500, 0.05"]
+    assert gap == pytest.approx(3.9 * (math.exp(-1.7) - math.exp(-3.4)), rel=0.01)
+
+
+def test_a_gap_that_is_all_penalty_is_a_condition():
+    def losses(spec, iteration):
+        penalty = falling(2_500 if spec.factored else 5_000, iteration)
+        return falling(1_000, iteration), penalty * (spec.penalty != "none")
+
+    found = verdicts(losses)
+    assert found["faster"].outcome == "reproduced with a condition"
+    assert "penalty included" in found["faster"].condition
+    share = found["faster"].evidence["share of the gap at 4,000 that is cross-entropy"]
+    assert share.low == share.high == 0
+    assert found["bare"].outcome == "not reproduced"
+
+
+def test_slower_curves_are_not_reproduced_and_diverged_rates_are_named():
+    def slower(spec, iteration):
+        entropy = falling(1_500 if spec.factored else 1_000, iteration)
+        return entropy, 0 * entropy
+
+    assert {verdict.outcome for verdict in verdicts(slower).values()} == {"not reproduced"}
+
+    def faster(spec, iteration):
+        entropy = falling(500 if spec.factored else 1_000, iteration)
+        return entropy, 0 * entropy
+
+    found = verdicts(faster, diverged=0.1)["rates"]
+    assert (found.outcome, found.condition) == ("reproduced with a condition", "diverged: 0.1")
+
+
+def test_a_missing_start_cannot_be_tested():
+    def losses(spec, iteration):
+        return falling(1_000, iteration), falling(1_000, iteration)
+
+    frame = table(losses)
+    (claim,) = (claim for claim in criteria.CLAIMS if claim.id == "convolutional-faster")
+    verdict = claim.judge({"convolutional": frame[frame.seed != 2]})
+    assert verdict.outcome == "cannot be tested"
+    assert "seed" in verdict.condition
+
+
+@pytest.mark.parametrize(
+    ("factor", "original", "factored"),
+    [
+        (1.0, "reproduced", "reproduced with a condition"),
+        (1.3, "not reproduced", "not reproduced"),
+    ],
+)
+def test_printed_curves_are_matched_by_themselves_and_not_by_others(factor, original, factored):
+    iteration = np.arange(25, 8_600, 50)
+    value = falling(5_000, iteration)
+    values = {"original": value, "overparameterized": value / 2}
+    printed = pd.concat(
+        pd.DataFrame({"figure": "fig6_convnet", "curve": name, "iteration": iteration, "value": v})
+        for name, v in values.items()
+    )
+
+    def losses(spec, iteration):
+        share = 0.5 if spec.factored and spec.penalty == "product" else 1.0
+        curve = factor * share * falling(5_000, iteration)
+        return curve / 2, curve / 2
+
+    runs = {"convolutional": table(losses), "paper_curves": printed}
+    assert criteria.curve_original(runs.__getitem__).outcome == original
+    verdict = criteria.curve_factored(runs.__getitem__)
+    assert verdict.outcome == factored
+    assert "factors" not in verdict.condition
