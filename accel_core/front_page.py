@@ -102,7 +102,7 @@ def duration(seconds: float) -> str:
 
 
 def tree(root: Path) -> str:
-    """A line for each folder; below the library's its packages, below the notebooks' the chapters."""
+    """A line for each folder; the library's packages and the chapters below theirs."""
     lines = []
     for folder, meaning in FOLDERS.items():
         lines.append(f"- `{folder}/` {meaning}")
