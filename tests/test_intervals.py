@@ -1,0 +1,164 @@
+"""Intervals against textbook values, scipy's own, enumeration, and every completion of a bound."""
+
+import math
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from accel_core.intervals import (
+    Estimate,
+    bootstrap_interval,
+    holm,
+    median_interval,
+    share_interval,
+    t_interval,
+)
+
+POSITIVE = st.floats(1e-3, 1e3)
+
+
+def test_range_of_five_misses_the_median_when_all_are_on_one_side():
+    # 2 of the 32 equally likely patterns of sides
+    missed = sum(len(set(sides)) == 1 for sides in product("<>", repeat=5)) / 32
+    estimate = median_interval([3, 1, 4, 1.5, 9])
+    assert (estimate.low, estimate.median_low, estimate.median_high, estimate.high) == (1, 3, 3, 9)
+    assert estimate.coverage == pytest.approx(1 - missed)
+    assert estimate.n == 5
+
+
+@pytest.mark.parametrize("n", [6, 8, 9, 20, 100, 101])
+@pytest.mark.parametrize("level", [0.9, 0.95, 0.99])
+def test_median_interval_is_scipys_where_that_exists(n, level):
+    values = np.random.default_rng(n).permutation(n) + 1.0
+    scipys = stats.quantile_test(values, q=0, p=0.5).confidence_interval(level)
+    ours = median_interval(values, level=level)
+    if math.isnan(scipys.low):
+        assert (ours.low, ours.high) == (1, n)
+        assert ours.coverage < level
+    else:
+        assert (ours.low, ours.high) == (scipys.low, scipys.high)
+        assert ours.coverage >= level
+
+
+def test_coverage_said_is_coverage_had():
+    rng = np.random.default_rng(0)
+    for n in (5, 20):
+        draws = rng.exponential(size=(4000, n))
+        intervals = [median_interval(draw) for draw in draws]
+        hits = np.mean([e.low < math.log(2) < e.high for e in intervals])
+        # standard error at most 0.004
+        assert hits == pytest.approx(intervals[0].coverage, abs=0.015)
+
+
+@given(
+    st.lists(
+        st.tuples(POSITIVE, POSITIVE, st.floats(0, 1), st.sampled_from(["", "low", "high"])),
+        min_size=1,
+        max_size=9,
+    )
+)
+def test_censored_interval_encloses_that_of_every_completion(rows):
+    low, high, completed = [], [], []
+    for a, b, share, censored in rows:
+        completed.append(min(a, b) + share * abs(a - b))
+        low.append(0.0 if censored == "low" else min(a, b))
+        high.append(math.inf if censored == "high" else max(a, b))
+    wide, narrow = median_interval(low, high), median_interval(completed)
+    slack = 1 + 1e-12
+    assert wide.low <= narrow.low * slack
+    assert narrow.high <= wide.high * slack
+    assert wide.median_low <= narrow.median_low * slack
+    assert narrow.median_high <= wide.median_high * slack
+
+
+def test_strictly_inside():
+    estimate = Estimate(1.5, 2, 1, 3, 0.9, 5)
+    assert not estimate.within(1, 4)
+    assert estimate.within(0.9, 3.1)
+    assert not estimate.within(0.9, 3)
+    assert estimate.median_within(1, 2.1)
+    assert not estimate.median_within(1.5)
+    assert not estimate.median_within(upper=2)
+    # no bound at all holds even for what is unknown
+    assert Estimate(0, math.inf, 0, math.inf, 0.9, 5).within()
+    assert not Estimate(0, math.inf, 0, math.inf, 0.9, 5).within(lower=0)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "text"),
+    [
+        ((1.5, 1.5, 1.25, 1.75), "1.5 [1.25, 1.75]"),
+        ((1.5, math.inf, 1.25, math.inf), "> 1.5 [1.25, ∞]"),
+        ((0, 0.8, 0, 0.9), "< 0.8 [0, 0.9]"),
+        ((0, math.inf, 0, math.inf), "unknown [0, ∞]"),
+        ((0.5, 0.8, 0, 0.9), "0.5 to 0.8 [0, 0.9]"),
+    ],
+)
+def test_rendering_says_what_is_censored(bounds, text):
+    assert str(Estimate(*bounds, 0.9375, 5)) == text
+
+
+def test_t_interval_by_hand():
+    # logs 1, 2, 3: mean 2, standard error 1/√3, Student's 97.5 % point with 2 degrees 4.302653
+    mean, low, high = t_interval(np.exp([1, 2, 3]))
+    assert math.log(mean) == pytest.approx(2)
+    assert math.log(high) == pytest.approx(2 + 4.302653 / math.sqrt(3))
+    assert math.log(low) == pytest.approx(2 - 4.302653 / math.sqrt(3))
+
+
+@pytest.mark.parametrize("ratios", [[1, math.inf], [0, 1], [-1, 1], [1, math.nan]])
+def test_t_interval_refuses_what_has_no_log(ratios):
+    with pytest.raises(ValueError, match="use median_interval"):
+        t_interval(ratios)
+
+
+def test_one_value_and_none():
+    assert median_interval([2]).coverage == 0
+    with pytest.raises(ValueError, match="two ratios"):
+        t_interval([2])
+    for bad in ([], [math.nan]):
+        with pytest.raises(ValueError, match="at least one value"):
+            median_interval(bad)
+    with pytest.raises(ValueError, match="as many bounds"):
+        median_interval([1, 2], [3])
+
+
+def test_bootstrap_of_a_mean_is_as_wide_as_the_normal_interval():
+    values = np.random.default_rng(1).normal(3, 2, size=400)
+    low, high = bootstrap_interval(values, rng=np.random.default_rng(2))
+    half = 1.96 * values.std() / 20
+    assert low == pytest.approx(values.mean() - half, abs=0.1 * half)
+    assert high == pytest.approx(values.mean() + half, abs=0.1 * half)
+    assert (low, high) == bootstrap_interval(values, rng=np.random.default_rng(2))
+    for bad in (values[:19], [*values, math.inf]):
+        with pytest.raises(ValueError, match="use median_interval"):
+            bootstrap_interval(bad, rng=np.random.default_rng(2))
+
+
+def test_share_intervals_by_the_textbook():
+    # Wilson for 5 of 10: (p + z²/2n ± z √(p(1−p)/n + z²/4n²)) / (1 + z²/n), z = 1.96
+    assert share_interval(5, 10) == pytest.approx((0.5, 0.2366, 0.7634), abs=1e-4)
+    # Clopper–Pearson for 10 of 10: low end (α/2)^(1/n)
+    assert share_interval(10, 10, method="exact") == pytest.approx((1, 0.025**0.1, 1))
+
+
+def test_holm_by_hand():
+    # ordered 0.01·3, 0.03·2, 0.04·1, made monotone
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.6, 0.7]) == pytest.approx([1, 1])
+    for bad in ([-0.1], [1.1], [math.nan]):
+        with pytest.raises(ValueError, match="between 0 and 1"):
+            holm(bad)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
+def test_holm_lies_between_the_p_values_and_bonferroni(p_values):
+    adjusted = holm(p_values)
+    assert np.all(adjusted >= np.array(p_values))
+    assert np.all(adjusted <= np.minimum(np.array(p_values) * len(p_values), 1))
+    # the order of the p-values is kept
+    assert np.all(np.diff(adjusted[np.argsort(p_values)]) >= 0)
