@@ -32,9 +32,7 @@ class Initializer:
     """Base of the initializers."""
 
     def __call__(self, sizes: Sequence[int], rng: np.random.Generator) -> list[Array]:
-        return [
-            self.weight((m, n), rng) for n, m in zip(sizes[:-1], sizes[1:], strict=True)
-        ]
+        return [self.weight((m, n), rng) for n, m in zip(sizes[:-1], sizes[1:], strict=True)]
 
     def weight(self, shape: tuple[int, int], rng: np.random.Generator) -> Array:
         """One weight matrix of the given shape."""

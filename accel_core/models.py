@@ -77,9 +77,7 @@ class LinearNetwork(torch.nn.Sequential):
         sizes = architecture.sizes(d, k)
         super().__init__(
             *[
-                torch.nn.utils.skip_init(
-                    torch.nn.Linear, n, m, bias=architecture.bias, dtype=dtype
-                )
+                torch.nn.utils.skip_init(torch.nn.Linear, n, m, bias=architecture.bias, dtype=dtype)
                 for n, m in zip(sizes[:-1], sizes[1:], strict=True)
             ]
         )

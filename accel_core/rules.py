@@ -88,7 +88,9 @@ class EndToEnd(UpdateRule):
 
     def __post_init__(self):
         if not self.depth >= 1:
-            raise ValueError(f"EndToEnd(depth={self.depth!r}): the emulated depth must be 1 or more")
+            raise ValueError(
+                f"EndToEnd(depth={self.depth!r}): the emulated depth must be 1 or more"
+            )
 
     @property
     def constants(self):

@@ -1,0 +1,182 @@
+"""The record: results of runs in Parquet shards, keyed by their specification, checked when read.
+
+A shard is a file of rows that is written once, atomically, and named by the digest of its content;
+each row has a checksum of its own. The committed record lies under `book/record/`; what a user
+computes goes to the user's cache, and `promote` brings it into the record.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pooch
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+__all__ = ["Record", "RecordError", "Row", "cache_folder", "committed", "personal"]
+
+COMMITTED = Path(__file__).resolve().parent.parent / "book" / "record"
+
+_NAMED = pa.list_(pa.struct([("name", pa.string()), ("values", pa.list_(pa.float64()))]))
+SCHEMA = pa.schema(
+    [
+        ("key", pa.string()),
+        ("spec", pa.string()),
+        ("summary", pa.string()),
+        ("series", _NAMED),
+        ("arrays", _NAMED),
+        ("provenance", pa.string()),
+        ("checksum", pa.string()),
+    ]
+)
+
+
+class RecordError(Exception):
+    """A shard or a row of the record is damaged or was edited."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One recorded run.
+
+    `spec`, `summary` and `provenance` are JSON objects; `series` are curves, arrays of one length;
+    `arrays` are any other numbers (states and the like), flat.
+    """
+
+    key: str
+    spec: dict
+    summary: dict
+    series: dict[str, np.ndarray] = field(default_factory=dict)
+    arrays: dict[str, np.ndarray] = field(default_factory=dict)
+    provenance: dict = field(default_factory=dict)
+
+    def checksum(self) -> str:
+        """Digest of everything in the row; provenance is part of it."""
+        h = hashlib.sha256(self.key.encode())
+        for part in (self.spec, self.summary, self.provenance):
+            h.update(_json(part).encode())
+        for group in (self.series, self.arrays):
+            for name in sorted(group):
+                h.update(name.encode() + b"\0" + np.asarray(group[name], "<f8").tobytes())
+        return h.hexdigest()
+
+
+def _json(value: dict) -> str:
+    return json.dumps(value, sort_keys=True)
+
+
+def cache_folder() -> Path:
+    """The user's own cache: the environment variable ACCEL_CACHE, or the system's cache folder."""
+    return Path(os.environ.get("ACCEL_CACHE") or pooch.os_cache("accel_core"))
+
+
+class Record:
+    """The rows in the shards of one folder (subfolders, one per experiment, keep it readable)."""
+
+    def __init__(self, folder: Path):
+        self.folder = Path(folder)
+        self._rows: dict[str, Row] = {}
+        self._read: set[Path] = set()
+
+    def __iter__(self) -> Iterator[Row]:
+        self._refresh()
+        return iter(self._rows.values())
+
+    def find(self, keys: Iterable[str]) -> dict[str, Row]:
+        """The rows of these keys that are there. Raises `RecordError` on a damaged shard."""
+        self._refresh()
+        return {key: self._rows[key] for key in keys if key in self._rows}
+
+    def add(self, rows: Iterable[Row], group: str) -> Path | None:
+        """Writes the rows as one new shard in `group`; rows whose key is there already are skipped,
+        never replaced. Returns the shard's path, or None where nothing was new."""
+        self._refresh()
+        new = [row for row in rows if row.key not in self._rows]
+        if not new:
+            return None
+        table = pa.Table.from_pylist(
+            [
+                {
+                    "key": row.key, "spec": _json(row.spec), "summary": _json(row.summary),
+                    "series": _named(row.series), "arrays": _named(row.arrays),
+                    "provenance": _json(row.provenance), "checksum": row.checksum(),
+                }
+                for row in new
+            ],
+            SCHEMA,
+        )  # fmt: skip
+        folder = self.folder / group
+        folder.mkdir(parents=True, exist_ok=True)
+        part = folder / f".{os.getpid()}.part"
+        pq.write_table(table, part, compression="zstd", compression_level=19)
+        path = folder / f"{_digest(part)}.parquet"
+        os.replace(part, path)
+        return path
+
+    def _refresh(self) -> None:
+        for path in sorted(self.folder.glob("*/*.parquet")):
+            if path not in self._read:
+                for row in _rows(path):
+                    self._rows.setdefault(row.key, row)
+                self._read.add(path)
+
+
+def _named(group: dict[str, np.ndarray]) -> list[dict]:
+    return [{"name": n, "values": np.asarray(v, float).ravel()} for n, v in group.items()]
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+
+
+def _rows(path: Path) -> list[Row]:
+    """Reads a shard, checking the file's digest against its name and each row's checksum."""
+    name = f"{path.parent.name}/{path.name}"
+    try:
+        rows = [
+            (
+                Row(
+                    r["key"], json.loads(r["spec"]), json.loads(r["summary"]),
+                    {s["name"]: np.array(s["values"], float) for s in r["series"]},
+                    {s["name"]: np.array(s["values"], float) for s in r["arrays"]},
+                    json.loads(r["provenance"]),
+                ),
+                r["checksum"],
+            )
+            for r in pq.read_table(path).to_pylist()
+        ]  # fmt: skip
+    except (pa.ArrowException, OSError, KeyError, ValueError, TypeError) as error:
+        raise RecordError(
+            f"{name} cannot be read ({error}): it is truncated or damaged. {_REMEDY}"
+        ) from error
+    for row, checksum in rows:
+        if row.checksum() != checksum:
+            raise RecordError(
+                f"{name}: the run {row.key} ({_json(row.spec)}) does not have its checksum: it was "
+                f"edited. {_REMEDY}"
+            )
+    if _digest(path) != path.stem:
+        raise RecordError(
+            f"{name}: the file's digest is {_digest(path)}, not its name: it was edited or damaged; "
+            f"its runs begin with {rows[0][0].key if rows else 'nothing'}. {_REMEDY}"
+        )
+    return [row for row, _ in rows]
+
+
+_REMEDY = "Restore it with git, or delete the file and compute its runs anew with `make record`."
+
+
+def committed() -> Record:
+    """The record that the project ships."""
+    return Record(COMMITTED)
+
+
+def personal() -> Record:
+    """What this user has computed."""
+    return Record(cache_folder() / "record")
