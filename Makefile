@@ -22,6 +22,7 @@ endif
 export OMP_NUM_THREADS ?= 1
 
 NOTEBOOKS := $(sort $(wildcard notebooks/[0-9][0-9]-*.ipynb))
+TEXTS := $(sort $(wildcard notebooks/[0-9][0-9]-*.md))
 EXECUTED := $(NOTEBOOKS:notebooks/%=book/executed/%)
 # A chapter is executed (profile `paper`, its default) anew when its text, the library, or what is recorded has changed.
 INPUTS := $(READY) $(shell find accel_core book/record -type f -not -path '*/__pycache__/*' 2>/dev/null) \
@@ -55,6 +56,7 @@ book: $(READY)  ## execute the chapters, build the pages strictly, say which pag
 	@echo "Open $(abspath book/_build/html/index.html)"
 
 chapters: $(EXECUTED)
+	@:
 book/executed/%.ipynb: notebooks/%.ipynb $(INPUTS)
 	@mkdir -p $(@D) build
 	@echo "executing $<"
@@ -64,7 +66,7 @@ book/executed/%.ipynb: notebooks/%.ipynb $(INPUTS)
 	@mv build/$*.ipynb $@
 
 outputs: $(READY)  ## execute every chapter and keep its outputs in notebooks/
-	@$(BIN)/jupytext --quiet --sync $(NOTEBOOKS)
+	@$(BIN)/jupytext --quiet --sync $(TEXTS)
 	@$(MAKE) --jobs $(JOBS) chapters
 	@$(BIN)/python -m accel_core outputs
 
@@ -90,8 +92,10 @@ record: $(READY)  ## compute the runs that the record lacks, and keep them
 readme: $(READY)  ## write the README's generated sections anew
 	@$(BIN)/python -m accel_core readme
 
-format: $(READY)  ## format the code, the chapters' too
-	@$(BIN)/ruff check --quiet --fix . ; $(BIN)/ruff format --quiet . && $(BIN)/jupytext --quiet --sync $(NOTEBOOKS)
+format: $(READY)  ## format all code, the chapters' too, and bring their pairs into step
+	@$(BIN)/jupytext --quiet --sync $(TEXTS)
+	@$(BIN)/ruff check --quiet --fix . ; $(BIN)/ruff format --quiet .
+	@$(BIN)/jupytext --quiet --sync $(TEXTS)
 
 clean:  ## remove what was built (not the environment, not the record, not your cache)
 	rm -rf build book/executed book/_build .pytest_cache .ruff_cache

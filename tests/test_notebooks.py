@@ -81,6 +81,14 @@ def test_a_pair_out_of_step_is_found(tiny, tmp_path):
 
 @every_chapter
 def test_form(notebook):
+    check_form(notebook)
+
+
+def test_form_of_the_template(tiny):
+    check_form(tiny)
+
+
+def check_form(notebook):
     """Parameters first, `paper` their default, all of them guarded next; no cell over 15 lines."""
     parameters, guard, *_ = code_cells(notebook)
     assert parameters.metadata.get("tags") == ["parameters"]
@@ -139,53 +147,20 @@ def test_every_chapter_refuses_wrong_parameters(notebook, parameter, said, tmp_p
 
 # ---- the guard -----------------------------------------------------------------------------------
 
-TINY = """\
----
-jupytext:
-  text_representation:
-    extension: .md
-    format_name: myst
-    format_version: 0.13
-kernelspec:
-  display_name: Python 3
-  language: python
-  name: python3
----
 
-# A tiny chapter
-
-```{code-cell} ipython3
-:tags: [parameters]
-
-profile = "paper"
-p = 4
-rates = [0.1, 0.2]
-```
-
-```{code-cell} ipython3
-from accel_core import chapter
-
-chapter.check_parameters(
-    globals(),
-    profile=chapter.PROFILES,
-    p=chapter.EXPONENT,
-    rates=chapter.Each(chapter.RATE),
-)
-```
-
-```{code-cell} ipython3
-p * sum(rates)
-```
-"""
+def template():
+    """The chapter that notebooks/README.md shows as the one to begin with."""
+    text = (ROOT / "notebooks" / "README.md").read_text("utf8")
+    return re.search(r"^````markdown\n(.*?)^````$", text, re.MULTILINE | re.DOTALL)[1]
 
 
 @pytest.fixture
 def tiny(tmp_path):
-    """A chapter of three cells, paired, in a folder of its own."""
+    """The template of a chapter, paired, in a folder of its own."""
     folder = tmp_path / "tiny"
     folder.mkdir()
     shutil.copy(ROOT / "notebooks" / "jupytext.toml", folder)
-    (folder / "98-tiny.md").write_text(TINY, "utf8")
+    (folder / "98-tiny.md").write_text(template(), "utf8")
     assert run(BIN / "jupytext", "--sync", "98-tiny.md", at=folder).returncode == 0
     return folder / "98-tiny.ipynb"
 
@@ -295,7 +270,7 @@ def test_nbval_names_the_cell_whose_stored_number_was_changed(stored):
 
 def test_outputs_of_another_text_are_refused(stored, tmp_path):
     other = jupytext.read(stored)
-    other.cells[-1].source = "p"
+    other.cells[-2].source = "p"
     nbformat.write(other, tmp_path / "other.ipynb")
     with pytest.raises(ValueError, match=r"not an execution of .* execute anew"):
         chapter.keep_outputs(tmp_path / "other.ipynb", stored)
