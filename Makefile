@@ -25,8 +25,8 @@ NOTEBOOKS := $(sort $(wildcard notebooks/[0-9][0-9]-*.ipynb))
 TEXTS := $(sort $(wildcard notebooks/[0-9][0-9]-*.md))
 EXECUTED := $(NOTEBOOKS:notebooks/%=book/executed/%)
 # A chapter is executed (profile `paper`, its default) anew when its text, the library, or what is recorded has changed.
-INPUTS := $(READY) $(shell find accel_core book/record -type f -not -path '*/__pycache__/*' 2>/dev/null) \
-	$(wildcard book/*.csv)
+INPUTS := $(READY) $(shell find accel_core book/data book/record book/reference \
+	-type f -not -path '*/__pycache__/*' 2>/dev/null)
 
 .PHONY: help environment book chapters outputs test test-all bench record readme format clean
 

@@ -1,4 +1,4 @@
-"""The command line: python -m accel_core {data, record, experiments, ...}; each has --help."""
+"""The command line: what there is to run, what is recorded of it, and what is made from that."""
 
 import argparse
 import csv
@@ -11,14 +11,15 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 
+# What the README's table of costs says, in this order.
 COSTS = {
-    "every chapter executed from the record, pages built": "make clean book",
+    "every chapter executed, its runs from the record, and the pages built": "make clean book",
     "every check": "make test",
 }
 
 
 def data(names: list[str]) -> int:
-    """Find, or download, and check the data sets; say where each came from."""
+    """Find the data sets, or download them, and check them; say where each came from."""
     from .datasets import NAMES, DataError, load
 
     failed = 0
@@ -29,8 +30,55 @@ def data(names: list[str]) -> int:
             failed += 1
             print(f"{name}: {error}", file=sys.stderr)
         else:
-            print(f"{name}: {found.kind}, {found.source}; {found.licence}; {found.digest[:12]}")
+            print(f"{name}: {found.source}; {found.licence}; {found.digest[:12]}")
     return min(failed, 1)
+
+
+def experiments() -> int:
+    """List the experiments: their runs, and how many of these are in the record."""
+    from .experiments import EXPERIMENTS
+    from .records import committed
+
+    record = committed()
+    for name, experiment in EXPERIMENTS.items():
+        keys = [spec.key for spec in experiment.specs()]
+        iterations = f"{experiment.iterations:,} iterations"
+        print(f"{name}: {len(keys)} runs of {iterations}, {len(record.find(keys))} recorded")
+    return 0
+
+
+def record(names: list[str], workers: int | None) -> int:
+    """Compute the runs that the record lacks, and add them to it (book/record).
+
+    Interrupt it whenever you like: what was computed is kept, and the next call goes on from there.
+    """
+    from .experiments import EXPERIMENTS, experiment
+    from .records import committed
+    from .sweeps import compute
+
+    os.environ.pop("CI", None)  # there a missing run is an error; here it is what is wanted
+    for name in names or EXPERIMENTS:
+        rows = compute(experiment(name).specs(), name, workers=workers)
+        shard = committed().add(rows.values(), name)
+        print(f"{name}: {shard.relative_to(ROOT) if shard else 'complete, nothing to add'}")
+    return 0
+
+
+def runs(name: str):
+    """The run table of a completely recorded experiment, or the printed curves; else KeyError."""
+    import pandas as pd
+
+    from .experiments import experiment
+    from .records import committed
+    from .sweeps import run_table
+
+    if name == "paper_curves":
+        return pd.read_csv(ROOT / "book" / "reference" / "paper_curves.csv")
+    keys = [spec.key for spec in experiment(name).specs()]
+    found = committed().find(keys)
+    if len(found) < len(keys):
+        raise KeyError(f"{len(keys) - len(found)} of {len(keys)} runs of {name} are not recorded")
+    return run_table(found)
 
 
 def readme() -> int:
@@ -39,40 +87,29 @@ def readme() -> int:
 
     path = ROOT / "README.md"
     text = path.read_text(encoding="utf8")
-    path.write_text(replaced(text, sections(ROOT, runs())), encoding="utf8")
+    path.write_text(replaced(text, sections(ROOT, runs)), encoding="utf8")
     return 0
-
-
-def runs():
-    """The record's run tables by experiment name; a name without a record raises KeyError."""
-
-    def nothing(name: str):
-        raise KeyError(name)
-
-    return nothing
 
 
 def outputs() -> int:
     """Keep the outputs of book/executed in the notebooks of the same names."""
     from .chapter import keep_outputs
 
-    for executed in sorted((ROOT / "book" / "executed").glob("[0-9][0-9]-*.ipynb")):
-        keep_outputs(executed, ROOT / "notebooks" / executed.name)
+    for notebook in sorted((ROOT / "notebooks").glob("[0-9][0-9]-*.ipynb")):
+        keep_outputs(ROOT / "book" / "executed" / notebook.name, notebook)
     return 0
 
 
 def costs() -> int:
     """Measure what the README's table of costs says, into book/costs.csv."""
     machine = f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}"
-    rows = []
+    rows = [("task", "command", "seconds", "machine")]
     for task, command in COSTS.items():
         start = time.perf_counter()
         subprocess.run(command.split(), cwd=ROOT, check=True)
         rows.append((task, command, round(time.perf_counter() - start), machine))
     with (ROOT / "book" / "costs.csv").open("w", newline="", encoding="utf8") as file:
-        csv.writer(file, lineterminator="\n").writerows(
-            [("task", "command", "seconds", "machine"), *rows]
-        )
+        csv.writer(file, lineterminator="\n").writerows(rows)
     return 0
 
 
@@ -83,22 +120,41 @@ def parser() -> argparse.ArgumentParser:
 
     def add(function) -> argparse.ArgumentParser:
         command = commands.add_parser(
-            function.__name__, help=function.__doc__, description=function.__doc__
+            function.__name__,
+            help=function.__doc__.split("\n")[0],
+            description=function.__doc__,
         )
         command.set_defaults(function=function)
         return command
 
     add(data).add_argument("names", nargs="*", metavar="NAME", help="data sets (default: all)")
-    add(readme)
-    add(outputs)
-    add(costs)
+    add(experiments)
+    recording = add(record)
+    recording.add_argument("names", nargs="*", metavar="NAME", help="experiments (default: all)")
+    recording.add_argument("--workers", type=int, help="processes (default: one for each core)")
+    for function in (readme, outputs, costs):
+        add(function)
     return top
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; its exit status."""
+    """Run one command; its exit status. What a user can mend is told in a sentence."""
     chosen = vars(parser().parse_args(arguments))
-    return chosen.pop("function")(**chosen)
+    try:
+        return chosen.pop("function")(**chosen)
+    except KeyboardInterrupt:
+        print("interrupted: what was computed is kept; the same command goes on", file=sys.stderr)
+        return 130
+    except _told() as error:
+        print(f"error: {error.args[0] if isinstance(error, KeyError) else error}", file=sys.stderr)
+        return 1
+
+
+def _told() -> tuple[type[Exception], ...]:
+    from .datasets import DataError
+    from .records import RecordError
+
+    return DataError, RecordError, KeyError, ValueError
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ def test_contents_name_every_chapter_in_order_and_every_page():
 
 
 def test_readme_is_current():
-    made = front_page.replaced(read("README.md"), front_page.sections(ROOT, command_line.runs()))
+    made = front_page.replaced(read("README.md"), front_page.sections(ROOT, command_line.runs))
     assert read("README.md") == made, "run `make readme`"
 
 
@@ -127,3 +127,18 @@ def test_no_page_loads_anything_from_elsewhere():
 def test_a_load_from_elsewhere_is_found(planted):
     assert LOADS.search(planted)
     assert not LOADS.search('<a href="https://arxiv.org/abs/1802.06509"><img src="_images/x.svg">')
+
+
+# ---- the command line ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["data", "etanol"], "no data set is called 'etanol'; there are ethanol"),
+        (["record", "tuned"], "no experiment 'tuned': there are tuned_rates"),
+    ],
+)
+def test_a_wrong_name_on_the_command_line_is_told_in_a_sentence(arguments, sentence, capsys):
+    assert command_line.main(arguments) == 1
+    assert capsys.readouterr().err.startswith(f"error: {sentence}")
