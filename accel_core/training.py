@@ -246,6 +246,11 @@ class Batch:
         theta = self.theta[self._at[i] : self._at[i + 1]].astype(float)
         return self.data.rotate(theta, self.runs[i], back=True)
 
+    def place(self, i: int, flat: Array) -> None:
+        """Puts run i at these flat parameters (original basis). Its rule's buffers stay as they are."""
+        self.theta[self._at[i] : self._at[i + 1]] = self.data.rotate(flat, self.runs[i])
+        self.advance(0)
+
     def state(self) -> dict[str, Array]:
         """All that `restore` needs to go on to the bit."""
         return {
