@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import hashlib
 import math
 import struct
 
@@ -135,7 +136,13 @@ def test_mnist_is_the_published_pixels():
         assert part.images.shape == (n, 28, 28) and part.labels.shape == (n,)
         assert part.images.dtype == part.labels.dtype == np.uint8
     assert mnist.train.labels[:5].tolist() == [5, 0, 4, 1, 9]
-    assert len(mnist.digest) == 64
+    parts = [("(60000, 28, 28)", "(60000,)"), ("(10000, 28, 28)", "(10000,)")]
+    content = b"".join(
+        shape.encode() + array.tobytes()
+        for shapes, part in zip(parts, (mnist.train, mnist.test), strict=True)
+        for shape, array in zip(shapes, part, strict=True)
+    )
+    assert mnist.digest == hashlib.sha256(content).hexdigest()
 
 
 TABLES = [f.split("/")[1][:-4] for f in catalogue.CHECKSUMS if f.startswith("uci_regression/")]
