@@ -1,0 +1,172 @@
+"""Depth-N linear networks as lists of matrices: product, gradients, balancedness, gradient flow.
+
+``weights`` is [W_1, …, W_N] with W_j of shape (n_j, n_{j-1}); n_0 = d inputs, n_N = k outputs.
+"""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.integrate import solve_ivp
+
+Matrix = NDArray[np.float64]
+Weights = Sequence[Matrix]
+
+
+def end_to_end(weights: Weights) -> Matrix:
+    """Return the end-to-end matrix W_N⋯W_1 of shape (k, d); paper, section 4.
+
+    Raises ValueError where neighbouring shapes do not fit.
+    """
+    _require_chain(weights)
+    product = weights[0]
+    for layer in weights[1:]:
+        product = layer @ product
+    return product
+
+
+def layer_gradients(weights: Weights, gradient: Matrix) -> list[Matrix]:
+    """Return ∂L^N/∂W_j = (W_N⋯W_{j+1})ᵀ · dL¹/dW · (W_{j-1}⋯W_1)ᵀ for j = 1, …, N.
+
+    ``gradient`` is dL¹/dW at the end-to-end matrix, shape (k, d); paper, proof of Theorem 1.
+    """
+    return [
+        after.T @ gradient @ before.T for before, after in _neighbourhoods(weights, gradient.shape)
+    ]
+
+
+def descend(
+    weights: Weights, gradient: Matrix, rate: float, weight_decay: float = 0.0
+) -> list[Matrix]:
+    """Return the weights after one step W_j ← (1 − ηλ)W_j − η ∂L^N/∂W_j on every layer at once."""
+    gradients = layer_gradients(weights, gradient)
+    return [
+        (1 - rate * weight_decay) * layer - rate * slope
+        for layer, slope in zip(weights, gradients, strict=True)
+    ]
+
+
+def end_to_end_velocity(weights: Weights, gradient: Matrix, weight_decay: float = 0.0) -> Matrix:
+    """Return d/dt (W_N⋯W_1), shape (k, d), under the layers' gradient flow, by the product rule.
+
+    Nothing is assumed of the weights: this is the side of Theorem 1 that knows the layers.
+    """
+    velocity = np.zeros_like(end_to_end(weights))
+    slopes = layer_gradients(weights, gradient)
+    around = _neighbourhoods(weights, gradient.shape)
+    for (before, after), layer, slope in zip(around, weights, slopes, strict=True):
+        velocity -= after @ (slope + weight_decay * layer) @ before
+    return velocity
+
+
+def imbalance(weights: Weights) -> list[Matrix]:
+    """Return D_j = W_{j+1}ᵀW_{j+1} − W_jW_jᵀ, shape (n_j, n_j), for j = 1, …, N−1.
+
+    The network is *balanced* where all of them vanish (paper, Theorem 1, condition on the start).
+    """
+    _require_chain(weights)
+    return [after.T @ after - before @ before.T for before, after in pairwise(weights)]
+
+
+def misprinted_imbalance(weights: Weights) -> list[Matrix]:
+    """Return W_{j+1}ᵀW_{j+1} − W_jᵀW_j: the condition as one of the sources misprints it.
+
+    It can be written down only where W_j is square; ValueError elsewhere.
+    """
+    for layer in weights[:-1]:
+        if layer.shape[0] != layer.shape[1]:
+            raise ValueError(
+                f"W_jᵀW_j cannot be compared with W_{{j+1}}ᵀW_{{j+1}} for W_j of shape "
+                f"{layer.shape}: the misprinted condition needs square layers"
+            )
+    return [after.T @ after - before.T @ before for before, after in pairwise(weights)]
+
+
+def defect(weights: Weights) -> float:
+    """Return max_j ‖D_j‖ in the spectral norm; 0 for one layer."""
+    return max((float(np.linalg.norm(gap, 2)) for gap in imbalance(weights)), default=0.0)
+
+
+def gradient_flow(
+    weights: Weights,
+    gradient_of: Callable[[Matrix], Matrix],
+    times: NDArray[np.float64],
+    weight_decay: float = 0.0,
+    rtol: float = 1e-11,
+) -> list[list[Matrix]]:
+    """Integrate Ẇ_j = −∂L^N/∂W_j − λW_j and return the weights at every one of ``times``.
+
+    Dormand-Prince of order 8 (``scipy.integrate.solve_ivp``); RuntimeError if it gives up.
+    """
+    shapes = [layer.shape for layer in weights]
+    cuts = np.cumsum([layer.size for layer in weights])[:-1]
+
+    def unpack(state: NDArray[np.float64]) -> list[Matrix]:
+        return [
+            part.reshape(shape) for part, shape in zip(np.split(state, cuts), shapes, strict=True)
+        ]
+
+    def right_hand_side(_: float, state: NDArray[np.float64]) -> NDArray[np.float64]:
+        layers = unpack(state)
+        slopes = layer_gradients(layers, gradient_of(end_to_end(layers)))
+        return -np.concatenate([slope.ravel() for slope in slopes]) - weight_decay * state
+
+    start = np.concatenate([layer.ravel() for layer in weights])
+    return [unpack(state) for state in integrate(right_hand_side, start, times, rtol)]
+
+
+def integrate(
+    right_hand_side: Callable[[float, NDArray[np.float64]], NDArray[np.float64]],
+    start: NDArray[np.float64],
+    times: NDArray[np.float64],
+    rtol: float,
+) -> NDArray[np.float64]:
+    """Return the states, one row a time, of an initial value problem (absolute tolerance rtol/100).
+
+    The absolute tolerance is below the relative one because weights near zero matter: their
+    error comes back as its (2/N)-th power.
+    """
+    solution = solve_ivp(
+        right_hand_side,
+        (float(times[0]), float(times[-1])),
+        start,
+        method="DOP853",
+        t_eval=times,
+        rtol=rtol,
+        atol=rtol / 100,
+    )
+    if not solution.success:
+        raise RuntimeError(
+            f"the solver stopped at t = {solution.t[-1]:.3g} of {times[-1]:.3g} "
+            f"({solution.message}): shorten the horizon or start nearer to the optimum"
+        )
+    return solution.y.T
+
+
+def _neighbourhoods(weights: Weights, shape: tuple[int, ...]) -> list[tuple[Matrix, Matrix]]:
+    """Return (W_{j-1}⋯W_1, W_N⋯W_{j+1}) for every j, identities at the ends."""
+    _require_chain(weights)
+    outputs, inputs = weights[-1].shape[0], weights[0].shape[1]
+    if shape != (outputs, inputs):
+        raise ValueError(
+            f"the gradient has shape {shape}, the end-to-end matrix {(outputs, inputs)}: "
+            "pass dL¹/dW"
+        )
+    before, after = [np.eye(inputs)], [np.eye(outputs)]
+    for layer in weights[:-1]:
+        before.append(layer @ before[-1])
+    for layer in weights[:0:-1]:
+        after.append(after[-1] @ layer)
+    return list(zip(before, after[::-1], strict=True))
+
+
+def _require_chain(weights: Weights) -> None:
+    if not weights:
+        raise ValueError("no layers were given: a linear network has at least one matrix")
+    for number, (before, after) in enumerate(pairwise(weights), start=1):
+        if after.shape[1] != before.shape[0]:
+            raise ValueError(
+                f"W_{number + 1} of shape {after.shape} cannot follow W_{number} of shape "
+                f"{before.shape}: its number of columns must be {before.shape[0]}"
+            )

@@ -1,0 +1,304 @@
+"""Fixed cases for every check of `accel_core.theory`: what the mutation test runs.
+
+Lazy: a mutant is dropped at the first check that notices it.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from accel_core import theory
+from accel_core.losses import Problem
+from accel_core.theory import dynamics_checks as dynamics
+from accel_core.theory import limits, loop_checks, orders, two_points
+from accel_core.theory.check import Check
+
+# (k, d), rank, smallest singular value over the largest, scale: deficient, nearly so, tiny, large
+SHAPES = [
+    ((2, 3), 2, 1e-3, 1.0),
+    ((4, 3), 2, 1.0, 100.0),  # rank 2 of 3: zeros that only the rank threshold keeps zero
+    ((3, 3), 3, 1e-10, 1e-3),  # tiny but genuine: the threshold must leave it
+    ((1, 4), 1, 1.0, 0.5),
+]
+DEPTHS = (1, 2, 3, 6)
+
+
+def dynamics_suite() -> Iterator[Check]:
+    rng = np.random.default_rng(7)
+    for depth, (shape, rank, spread, scale) in itertools.product(DEPTHS, SHAPES):
+        case = theory.balanced_case(rng, depth, shape, rank, scale, spread)
+        yield dynamics.theorem_1(case, 0.3)
+        yield dynamics.claim_1_matrix(case)
+        yield dynamics.claim_1_eigen(case)
+        yield dynamics.imbalance_conserved(case.weights, case.gradient, 0.3)
+        yield dynamics.imbalance_step(case.weights, case.gradient, 0.3, 0.2)
+        if rank == min(shape):
+            yield dynamics.weight_decay_potential(case)
+        w, g = rng.standard_normal((2, 1, 4))
+        yield dynamics.claim_2(w, g, depth, 0.3)
+        yield dynamics.claim_2(0 * w, g, depth, 0.3)
+        unbalanced = [rng.standard_normal(w.shape) for w in case.weights]
+        yield dynamics.imbalance_conserved(unbalanced, case.gradient, 0.3)
+        yield dynamics.imbalance_step(unbalanced, case.gradient, 0.3, 0.2)
+        yield _layers_by_differences(unbalanced, case.gradient)
+        if rank == min(shape):
+            yield _schatten_by_differences(case)
+        yield Check("thm-balance", theory.defect(case.weights), 1e-12 * scale)
+    square = [np.array([[1.0, 2.0], [0.0, 1.0]]), np.array([[1.0, 0.0], [3.0, 1.0]])]
+    # by hand: W_2ᵀW_2 = [[10, 3], [3, 1]], W_1W_1ᵀ = [[5, 2], [2, 1]], W_1ᵀW_1 = [[1, 2], [2, 5]]
+    yield _equal("thm-balance", theory.imbalance(square)[0], [[5, 1], [1, 0]])
+    yield _equal("misprint", theory.misprinted_imbalance(square)[0], [[9, 1], [1, -4]])
+    yield _equal("thm-balance", theory.defect(square), (5 + np.sqrt(29)) / 2)
+
+
+def _equal(name: str, value, expected) -> Check:
+    return Check(name, float(np.max(np.abs(np.asarray(value) - expected))), 1e-12)
+
+
+def _layers_by_differences(weights, gradient) -> Check:
+    """∂⟨G, W_N⋯W_1⟩/∂W_j by central differences; exact, the map is linear in W_j."""
+    error, step = 0.0, 1e-3
+    for j, slope in enumerate(theory.layer_gradients(weights, gradient)):
+        for index in np.ndindex(slope.shape):
+            values = []
+            for sign in (1, -1):
+                moved = [w.copy() for w in weights]
+                moved[j][index] += sign * step
+                product = moved[0]
+                for layer in moved[1:]:
+                    product = layer @ product
+                values.append(float(np.sum(gradient * product)))
+            error = max(error, abs((values[0] - values[1]) / (2 * step) - slope[index]))
+    size = np.prod([1 + np.linalg.norm(w) for w in weights]) * np.linalg.norm(gradient)
+    return Check("eq-layer-gradient", error, 1e-12 * float(size))
+
+
+def _schatten_by_differences(case) -> Check:
+    """The slope of (N/2)Σσ^{2/N} along each singular value, against its difference quotient."""
+    left, sigma, right = np.linalg.svd(case.matrix, full_matrices=False)
+    slope = theory.schatten_gradient(case.matrix, case.depth)
+    found = np.diag(left.T @ slope @ right.T)
+    h = 1e-5
+    quotient = (case.depth / 2) * (
+        ((1 + h) * sigma) ** (2 / case.depth) - ((1 - h) * sigma) ** (2 / case.depth)
+    )
+    quotient = quotient / (2 * h * sigma)
+    return Check("thm-decay-potential", float(np.max(np.abs(found / quotient - 1))), 1e-5)
+
+
+def warmup_suite() -> Iterator[Check]:
+    rng = np.random.default_rng(8)
+    for scalar, rate in ((0.7, 0.1), (-0.02, 0.5), (3.0, 0.01)):
+        yield dynamics.warmup_identity(rng.standard_normal(4), scalar, rng.standard_normal(4), rate)
+        w, g = rng.standard_normal((2, 4))
+        rule = theory.coefficients(w, scalar, g, rate)
+        # ρ and γ by their definitions, ∂L/∂w_2 = ⟨w_1, ∇⟩
+        yield _equal("eq-warmup", rule.adaptive_rate, rate * scalar * scalar)
+        yield _equal("eq-warmup", rule.shrinkage * scalar, rate * float(np.dot(w, g)))
+    yield dynamics.warmup_memory(rng, 12, 3)
+
+
+def flow_suite() -> Iterator[Check]:
+    """Layers' flow against the closed equation's, weight decay included, by the same solver."""
+    rng = np.random.default_rng(13)
+    X = rng.standard_normal((20, 3))
+    problem = Problem(X, X @ rng.standard_normal((3, 2)))
+    times = np.array([0.0, 0.1, 0.3])
+    case = theory.balanced_case(rng, 3, (2, 3), 2, 0.7, 0.3)
+    path = theory.gradient_flow(case.weights, problem.gradient, times, 0.2)
+    closed = theory.end_to_end_flow(case.matrix, problem.gradient, 3, times, 0.2)
+    for layers_then, matrix in zip(path, closed, strict=True):
+        # both solved to 1e-11; the singular values stay near 1, where fractional powers are smooth
+        error = float(np.linalg.norm(theory.end_to_end(layers_then) - matrix))
+        yield Check("thm-end-to-end", error, 1e-9)
+        yield Check("thm-balance", theory.defect(layers_then), 1e-9)
+
+
+def limits_suite() -> Iterator[Check]:
+    rng = np.random.default_rng(9)
+    for depth in (1, 2, 3, 5):
+        yield dynamics.escape(depth, 0.02, 0.9, 1.7)
+    for depth in (3, 4, 6):
+        # at the threshold growth and decay cancel
+        edge = limits.escape_threshold(depth, 0.3, 1.3)
+        w, g = np.array([edge, 0.0]), np.array([-1.3, 0.0])
+        still = theory.single_output_field(w, g, depth, 0.3)
+        yield Check("thm-decay-threshold", float(np.abs(still).max()), 1e-12)
+    yield dynamics.unbalanced_two_layers(
+        [rng.standard_normal((3, 4)), rng.standard_normal((2, 3))], rng.standard_normal((2, 4))
+    )
+    for a in (0.5, 3.0):  # W_1 = 0: the bound is attained, a²|G|
+        pair = [np.zeros((1, 1)), np.array([[a]])], np.array([[1.5]])
+        yield _equal("thm-unbalanced", limits.unbalanced_bound(*pair), 1.5 * a * a)
+        pair = [np.array([[a]]), np.zeros((1, 1))], np.array([[1.5]])
+        yield _equal("thm-unbalanced", limits.unbalanced_bound(*pair), 1.5 * a * a)
+    for depth in (1, 2, 4):
+        w, g = np.array([0.6, 0.3]), np.array([-2.0, 0.1])
+        h = 1e-6
+        step = -theory.single_output_field(w, g, depth)
+
+        def along(v, g=g):
+            return -v @ g / np.linalg.norm(v) / np.linalg.norm(g)
+
+        turned = along(w + h * step) - along(w - h * step)
+        grown = np.log(np.linalg.norm(w + h * step) / np.linalg.norm(w - h * step))
+        yield Check("eq-turning", abs(turned / grown - limits.turning_rate(w, g, depth)), 1e-8)
+
+
+def loops_suite() -> Iterator[Check]:
+    rng = np.random.default_rng(10)
+    basis = np.linalg.qr(rng.standard_normal((3, 3)))[0]
+    plane = basis[0], basis[1]
+    curvature = rng.standard_normal((3, 3))
+    objectives = [
+        theory.Quadratic(rng.standard_normal(3), curvature + curvature.T),
+        theory.Radial(rng.standard_normal(3)),
+        theory.Separable(np.array([3.0, -4.0, 5.0]), 4.0),
+    ]
+    for depth, inner, outer in ((2, 0.5, 1.2), (3, 0.8, 2.0), (5, 0.5, 1.5)):
+        yield from loop_checks.theorem_2_constant(depth, inner, outer, plane)
+        yield loop_checks.theorem_2_bound(depth, inner, outer, 1.3, 0.4)
+        for objective in objectives:
+            yield from loop_checks.theorem_2_any(objective, plane, depth, inner, outer)
+    start, end = np.array([1.0, 2.0, 3.0]), np.array([-1.0, 0.5, 0.0])
+    yield loop_checks.two_layer_potential(objectives[1], start, end)
+    isotropic = theory.Quadratic(rng.standard_normal(3), 2 * np.eye(3))
+    yield loop_checks.two_layer_potential(isotropic, start, end)
+    for objective in (*objectives, isotropic):  # gradient and Hessian of the test objectives
+        yield _objective_by_differences(objective, rng.standard_normal(3))
+    pieces = theory.half_annulus(plane, 0.5, 2.0)
+    middle = [piece.point(np.array([0.5]))[0] @ np.array(plane).T for piece in pieces]
+    yield _equal("half-annulus", middle, [[-1.25, 0], [0, 0.5], [1.25, 0], [0, 2]])
+    flat = np.outer(plane[0], plane[1])
+    area = theory.area_integral(lambda w: flat, plane, 0.5, 2.0, panels=2)
+    yield _equal("half-annulus", area, np.pi * (4 - 0.25) / 2)
+    ring = theory.circle(np.array([1.0, 2.0, 3.0]), 0.5, plane)
+
+    def turning(w):  # rotation in the plane: circulation 2·area
+        return np.outer(w @ plane[0], plane[1]) - np.outer(w @ plane[1], plane[0])
+
+    yield _equal("circle", theory.gauss_integral(turning, ring), 2 * np.pi * 0.25)
+    yield _equal("circle", theory.adaptive_integral(turning, ring), 2 * np.pi * 0.25)
+
+
+def _objective_by_differences(objective, w) -> Check:
+    h = 1e-5
+    units = np.eye(w.size)
+    slope = [(objective.value(w + h * u) - objective.value(w - h * u)) / (2 * h) for u in units]
+    bend = [
+        (objective.gradient(w + h * u) - objective.gradient(w - h * u)) / (2 * h) for u in units
+    ]
+    error = max(
+        np.abs(np.array(slope) - objective.gradient(w)).max(),
+        np.abs(np.array(bend) - objective.hessian(w)).max(),
+    )
+    return Check("objective", float(error), 1e-6 * (1 + float(np.abs(objective.gradient(w)).max())))
+
+
+def two_points_suite() -> Iterator[Check]:
+    rng = np.random.default_rng(11)
+    for power, depth in itertools.product((2.5, 4.0, 6.0), (1, 2, 3, 5)):
+        yield loop_checks.monotone_rate(power, depth)
+        for _ in range(3):
+            w = rng.uniform(-2, 6, 2)
+            yield loop_checks.compiled_step(w, 5.0, power, depth, 0.01)
+    for depth in (1, 2, 4):  # predictions against simulation: the next order is a few per cent
+        problem = theory.TwoPoints(ratio=30.0, power=4.0, tolerance=0.05)
+        rate = theory.monotone_rate(problem, depth)
+        (count,) = theory.iterations(problem, depth, np.array([rate]))
+        # left out: growth of w_2 before w_1 arrives (under a percent of the crawl here)
+        yield Check("thm-crawl", abs(theory.crawl(problem, depth, rate) / count - 1), 0.03)
+    problem = theory.TwoPoints(ratio=100.0, start=1e-3)
+    rate = theory.monotone_rate(problem, 1)
+    (count,) = theory.iterations(problem, 1, np.array([rate]))
+    yield Check("thm-crawl", abs(theory.crawl(problem, 1, rate) / count - 1), 0.01)
+    # Coordinate 1 alone: a start along the first axis, the second reached by its own slow crawl
+    for depth in (2, 4):
+        problem = theory.TwoPoints(ratio=30.0, power=4.0, start=0.05, angle=0.0, tolerance=0.3)
+        rate = theory.monotone_rate(problem, depth) / 50
+        path = theory.trajectory(problem, depth, rate, 20_000)
+        reached = int(np.argmax(path[:, 0] >= 0.7 * 30.0))
+        yield Check("eq-approach", abs(theory.approach(problem, depth, rate) / reached - 1), 0.03)
+    yield from _simulated_by_hand()
+    found = theory.stable_rates(theory.TwoPoints(ratio=30.0), 1)
+    # plain descent from almost 0 is stable exactly below 2/y_1^{p−2}; grid and start: 3 %
+    yield Check("eq-stable-descent", abs(found.largest * 30.0**2 / 2 - 1), 0.03)
+
+
+def _simulated_by_hand() -> Iterator[Check]:
+    """Counts, divergences, censoring and islands against a plain loop over Claim 2's update."""
+    short = theory.TwoPoints(ratio=4.0, power=4.0, start=0.2, angle=30.0, horizon=10)
+    for problem, depth in ((short, 1), (short, 2), (short._replace(horizon=5000), 3)):
+        rates = theory.monotone_rate(problem, depth) * np.array([1e-6, 0.3, 1.0, 1.7, 2.6, 40.0])
+        counts = theory.iterations(problem, depth, rates)
+        paths = [theory.trajectory(problem, depth, rate, problem.horizon) for rate in rates]
+        expected = [_count(problem, path) for path in paths]
+        yield _equal("eq-two-points", counts, expected)
+        start = np.array([np.sqrt(3) / 2, 0.5]) * 0.2 * np.sqrt(2)
+        yield _equal("eq-two-points", paths[2][0], start)
+        objective = theory.Separable(np.array([4.0, 1.0]), 4.0)
+        slope = theory.single_output_field(start, objective.gradient(start), depth)
+        yield _equal("eq-two-points", paths[2][1], start - rates[2] * slope)
+    done = theory.TwoPoints(ratio=4.0)
+    rate = np.array([theory.monotone_rate(done, 2) / 10])
+    (count,) = theory.iterations(done, 2, rate)
+    for horizon, expected in ((count, count), (count - 1, -2)):
+        found = theory.iterations(done._replace(horizon=int(horizon)), 2, rate)
+        yield _equal("eq-two-points", found, expected)
+    for angle in (0.0, 90.0):  # from w_i = 7 to −4.88: outside, though it would come back
+        far = theory.TwoPoints(ratio=1.0, start=7 / np.sqrt(2), angle=angle)
+        yield _equal("eq-two-points", theory.iterations(far, 1, np.array([0.055])), -1)
+    problem = theory.TwoPoints(ratio=10.0)
+    found = theory.stable_rates(problem, 3, points=200)
+    rates = theory.monotone_rate(problem, 3) * np.geomspace(0.3, 12.0, 200)
+    counts = list(theory.iterations(problem, 3, rates))
+    first = counts.index(two_points.DIVERGED)
+    best = min(range(first), key=lambda i: counts[i])
+    pairs = itertools.pairwise(counts)
+    islands = sum(a == two_points.DIVERGED != b for a, b in pairs)
+    expected = [rates[first - 1], counts[first - 1], rates[best], counts[best], islands]
+    yield _equal("stable-rates", found, expected)
+
+
+def _count(problem, path) -> int:
+    """The definitions of the module's docstring, in the order in which they are stated."""
+    y = np.array([problem.ratio, 1.0])
+    for step, w in enumerate(path):
+        if not np.linalg.norm(w) <= 4 * problem.ratio:
+            return -1
+        if np.all(np.abs(w - y) <= problem.tolerance * y):
+            return step
+    return -2
+
+
+def orders_suite() -> Iterator[Check]:
+    rng = np.random.default_rng(12)
+    case = theory.balanced_case(rng, 3, (1, 3), 1, 0.8, extra=1)
+    X = rng.standard_normal((20, 3))
+    problem = Problem(X, X @ rng.standard_normal(3))
+    drifts = [orders.balance_drift(case.weights, problem.gradient, h, 0.4) for h in (2e-3, 1e-3)]
+    limit = orders.predicted_drift(case.weights, problem.gradient, 0.4)
+    extrapolated = 2 * drifts[1] / 1e-3 - drifts[0] / 2e-3
+    yield Check("thm-drift", abs(extrapolated / limit - 1), 1e-3)
+    gaps = [orders.emulation_gap(case.weights, problem.gradient, h, 0.4) for h in (2e-3, 1e-3)]
+    yield Check("thm-emulation", abs(gaps[0] / gaps[1] - 2), 0.05)
+    yield Check("thm-emulation", gaps[1], 0.1)
+    fit = orders.fit_order(np.array([1.0, 2.0, 4.0, 8.0]), np.array([3.0, 12.0, 48.0, 192.0]))
+    yield _equal("fit", [fit.exponent, fit.high - fit.low], [2.0, 0.0])
+    noisy = orders.fit_order(np.exp([0.0, 1.0, 2.0]), np.exp([0.0, 1.0, 1.0]))
+    # by hand: slope ½, residual sum of squares 1/6, standard error √(1/12), t(0.975, 1) = 12.706
+    yield Check("fit", abs((noisy.high - noisy.low) / 2 - 12.7062 / 12**0.5), 1e-3)
+    yield Check("fit", abs(noisy.high + noisy.low - 1.0), 1e-9)
+
+
+SUITES: dict[str, Callable[[], Iterator[Check]]] = {
+    "layers": lambda: itertools.chain(dynamics_suite(), flow_suite(), orders_suite()),
+    "preconditioning": lambda: itertools.chain(dynamics_suite(), flow_suite()),
+    "warmup": warmup_suite,
+    "limits": limits_suite,
+    "circulation": loops_suite,
+    "objectives": loops_suite,
+    "two_points": two_points_suite,
+    "orders": orders_suite,
+}
