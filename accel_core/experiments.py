@@ -10,7 +10,7 @@ import hashlib
 import itertools
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -145,7 +145,9 @@ class Sweep:
     trimmed: bool = False
     dataset: str = "ethanol"
     # rates of particular (p, depth), in place of `rate`
-    rates_of: tuple[tuple[float, int, tuple[float, ...]], ...] = field(default=())
+    rates_of: tuple[tuple[float, int, tuple[float, ...]], ...] = ()
+    # (p, depth, rate) that the pages draw beside the tuned ones
+    shown: tuple[tuple[float, int, float], ...] = ()
 
     def specs(self) -> list[Spec]:
         """Every run of the experiment."""

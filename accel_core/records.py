@@ -1,17 +1,21 @@
 """The record: results of runs in Parquet shards, keyed by their specification, checked when read.
 
 A shard is a file of rows that is written once, atomically, and named by the digest of its content;
-each row has a checksum of its own. The committed record lies under `book/record/`; what a user
-computes goes to the user's cache, and `promote` brings it into the record.
+each row has a checksum of its own. The committed record lies under `book/record/`, with an index of
+all its runs and their checksums; what a user computes goes to the user's cache, and a maintainer's
+command (`sweeps.promote`) brings it into the record. That values, checksum and index were edited
+together is found by computing again (`recheck`).
 """
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +60,10 @@ class Row:
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
     provenance: dict = field(default_factory=dict)
 
+    def without_arrays(self) -> Row:
+        """The row with its curves alone."""
+        return replace(self, arrays={})
+
     def checksum(self) -> str:
         """Digest of everything in the row; provenance is part of it."""
         h = hashlib.sha256(self.key.encode())
@@ -77,10 +85,10 @@ def cache_folder() -> Path:
 
 
 class Record:
-    """The rows in the shards of one folder (subfolders, one per experiment, keep it readable)."""
+    """The rows in the shards of one folder; a subfolder per experiment keeps it readable."""
 
-    def __init__(self, folder: Path):
-        self.folder = Path(folder)
+    def __init__(self, folder: Path, indexed: bool = False):
+        self.folder, self.indexed = Path(folder), indexed
         self._rows: dict[str, Row] = {}
         self._read: set[Path] = set()
 
@@ -117,14 +125,42 @@ class Record:
         pq.write_table(table, part, compression="zstd", compression_level=19)
         path = folder / f"{_digest(part)}.parquet"
         os.replace(part, path)
+        if self.indexed:
+            self._write_index(self._index() | {row.key: row.checksum() for row in new})
         return path
 
+    @property
+    def index_path(self) -> Path:
+        """The list of all runs and checksums, in a folder that keeps one."""
+        return self.folder / "index.csv"
+
+    def _index(self) -> dict[str, str]:
+        if not self.index_path.exists():
+            return {}
+        with self.index_path.open(encoding="utf8", newline="") as file:
+            return {row["key"]: row["checksum"] for row in csv.DictReader(file)}
+
+    def _write_index(self, index: dict[str, str]) -> None:
+        part = self.index_path.with_suffix(".part")
+        with part.open("w", encoding="utf8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerows([("key", "checksum"), *sorted(index.items())])
+        os.replace(part, self.index_path)
+
     def _refresh(self) -> None:
-        for path in sorted(self.folder.glob("*/*.parquet")):
-            if path not in self._read:
-                for row in _rows(path):
-                    self._rows.setdefault(row.key, row)
-                self._read.add(path)
+        """Reads the shards that have come since; an indexed folder holds all of its index."""
+        new = [path for path in sorted(self.folder.glob("*/*.parquet")) if path not in self._read]
+        index = self._index() if self.indexed and new else None
+        for path in new:
+            for row in _rows(path, index):
+                self._rows.setdefault(row.key, row)
+            self._read.add(path)
+        lost = set(index or ()) - set(self._rows)
+        if lost:
+            raise RecordError(
+                f"{len(lost)} runs of the record's index are in no shard, {min(lost)} for one: a "
+                f"file is missing. {_REMEDY}"
+            )
 
 
 def _named(group: dict[str, np.ndarray]) -> list[dict]:
@@ -135,46 +171,50 @@ def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
-def _rows(path: Path) -> list[Row]:
-    """Reads a shard, checking the file's digest against its name and each row's checksum."""
+def _rows(path: Path, index: dict[str, str] | None) -> list[Row]:
+    """Reads a shard, checking each row against its checksum and the index, the file against its
+    name."""
     name = f"{path.parent.name}/{path.name}"
     try:
-        rows = [
-            (
-                Row(
-                    r["key"], json.loads(r["spec"]), json.loads(r["summary"]),
-                    {s["name"]: np.array(s["values"], float) for s in r["series"]},
-                    {s["name"]: np.array(s["values"], float) for s in r["arrays"]},
-                    json.loads(r["provenance"]),
-                ),
-                r["checksum"],
-            )
-            for r in pq.read_table(path).to_pylist()
-        ]  # fmt: skip
+        read = [(_row(content), content["checksum"]) for content in pq.read_table(path).to_pylist()]
     except (pa.ArrowException, OSError, KeyError, ValueError, TypeError) as error:
         raise RecordError(
             f"{name} cannot be read ({error}): it is truncated or damaged. {_REMEDY}"
         ) from error
-    for row, checksum in rows:
-        if row.checksum() != checksum:
-            raise RecordError(
-                f"{name}: the run {row.key} ({_json(row.spec)}) does not have its checksum: it was "
-                f"edited. {_REMEDY}"
-            )
+    for row, checksum in read:
+        for place, expected in (("", checksum), (" in the index", (index or {}).get(row.key))):
+            if index is None and place:
+                continue
+            if row.checksum() != expected:
+                raise RecordError(
+                    f"{name}: the run {row.key} ({_json(row.spec)}) does not have its checksum"
+                    f"{place}: it was edited. {_REMEDY}"
+                )
     if _digest(path) != path.stem:
         raise RecordError(
-            f"{name}: the file's digest is {_digest(path)}, not its name: it was edited or damaged; "
-            f"its runs begin with {rows[0][0].key if rows else 'nothing'}. {_REMEDY}"
+            f"{name}: the file's digest is {_digest(path)}, not its name: it was edited. {_REMEDY}"
         )
-    return [row for row, _ in rows]
+    return [row for row, _ in read]
+
+
+def _row(content: dict) -> Row:
+    series, arrays = (
+        {entry["name"]: np.array(entry["values"], float) for entry in content[group]}
+        for group in ("series", "arrays")
+    )
+    spec, summary, provenance = (
+        json.loads(content[part]) for part in ("spec", "summary", "provenance")
+    )
+    return Row(content["key"], spec, summary, series, arrays, provenance)
 
 
 _REMEDY = "Restore it with git, or delete the file and compute its runs anew with `make record`."
 
 
+@lru_cache(maxsize=1)
 def committed() -> Record:
     """The record that the project ships."""
-    return Record(COMMITTED)
+    return Record(COMMITTED, indexed=True)
 
 
 def personal() -> Record:

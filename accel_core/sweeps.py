@@ -24,9 +24,19 @@ from tqdm.auto import tqdm
 from . import records
 from .experiments import Spec, experiment
 from .records import Row
+from .statistics import tune
 from .training import Batch, Recorder, record_points
 
-__all__ = ["MissingRuns", "compute", "estimate", "frame", "lookup", "run_table"]
+__all__ = [
+    "MissingRuns",
+    "compute",
+    "estimate",
+    "frame",
+    "lookup",
+    "promote",
+    "run_table",
+    "shown_specs",
+]
 
 SHARD = 8  # runs to a shard: two register tiles
 CHECKPOINT = 20.0  # seconds
@@ -66,7 +76,8 @@ def compute(
     if missing and os.environ.get("CI"):
         raise MissingRuns(
             f"{len(missing)} of {len(specs)} runs of {group} are not in the record, for instance "
-            f"{missing[0].resolved()}: run `python -m accel_core record {group}` and commit the result"
+            f"{missing[0].resolved()}: run `python -m accel_core record {group}` and commit what it "
+            "computed"
         )
     pieces = shards(missing)
     jobs = (
@@ -85,6 +96,41 @@ def compute(
             found |= {row.key: row for row in rows}
             bar.update(len(rows))
     return {spec.key: found[spec.key] for spec in specs}
+
+
+def promote(name: str) -> Path | None:
+    """Brings an experiment's runs from the user's cache into the committed record (a maintainer's
+    command): whole for the runs that the pages show, without states for all others."""
+    sweep = experiment(name)
+    specs = sweep.specs()
+    rows = lookup(specs)
+    missing = [spec for spec in specs if spec.key not in rows]
+    if missing:
+        raise MissingRuns(
+            f"{len(missing)} of {len(specs)} runs of {name} are not computed yet: run "
+            f"`python -m accel_core record {name}`"
+        )
+    shown = {spec.key for spec in shown_specs(name, rows)}
+    kept = [row if key in shown else row.without_arrays() for key, row in rows.items()]
+    return records.committed().add(kept, name)
+
+
+def shown_specs(name: str, rows: dict[str, Row]) -> list[Spec]:
+    """The runs of an experiment whose curves the pages draw: every start at each model's tuned
+    rate, and what the experiment names besides (`Sweep.shown`)."""
+    sweep, table = experiment(name), run_table(rows)
+    best = {(*(m[c] for c in _MODEL), m["rate"]) for _, m in tune(table).iterrows()}
+    best |= {tuple(m) for m in sweep.shown}
+    keys = {
+        row.key
+        for row in table.itertuples()
+        if (*(getattr(row, c) for c in _MODEL), row.rate) in best
+        or (row.p, row.depth, row.rate) in best
+    }
+    return [spec for spec in sweep.specs() if spec.key in keys]
+
+
+_MODEL = ("p", "depth", "width", "start", "rule")
 
 
 def shards(specs: Iterable[Spec]) -> list[list[Spec]]:
@@ -171,7 +217,7 @@ def _provenance(spec: Spec, seconds: float, runs: int) -> dict:
         "seconds_of_shard": round(seconds, 2),
         "runs_of_shard": runs,
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {numba.config.CPU_NAME or 'host'}",
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "versions": {m.__name__: m.__version__ for m in (np, numba)}
         | {"python": platform.python_version()},
     }
@@ -195,8 +241,8 @@ def estimate(specs: Sequence[Spec]) -> dict[str, float]:
 def run_table(rows: dict[str, Row]) -> pd.DataFrame:
     """One row per run, in the order given: what it was, how it ended, and its curve.
 
-    `iteration` and `distance` (loss − optimum) hold arrays; `final` is the distance at the end, inf for
-    a diverged run.
+    `iteration` and `distance` (loss − optimum) hold arrays; `final` is the distance at the end, inf
+    for a diverged run.
     """
     table = []
     for row in rows.values():
