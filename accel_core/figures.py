@@ -1,0 +1,136 @@
+"""Figures of one family: one style, one colour per depth, ours over the printed ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from .statistics import distance_at
+
+__all__ = [
+    "DEPTH_COLOURS",
+    "curves",
+    "depth_colour",
+    "diverged",
+    "panels",
+    "printed",
+    "printed_curve",
+    "use_style",
+]
+
+PRINTED = Path(__file__).resolve().parent.parent / "book" / "reference" / "paper_curves.csv"
+
+# Okabe and Ito's palette: told apart with any colour vision, and in grey.
+DEPTH_COLOURS = {1: "#0072B2", 2: "#D55E00", 3: "#009E73", 4: "#CC79A7", 8: "#56B4E9"}
+INK = "#222222"
+
+
+def use_style() -> None:
+    """The book's style: vector figures, legible at a phone's width, the same bytes every time."""
+    sns.set_theme(
+        context="notebook",
+        style="ticks",
+        rc={
+            "figure.figsize": (7.2, 3.8),
+            "figure.dpi": 100,
+            "figure.constrained_layout.use": True,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.grid": True,
+            "grid.color": "#e4e4e4",
+            "grid.linewidth": 0.6,
+            "axes.edgecolor": INK,
+            "axes.labelcolor": INK,
+            "text.color": INK,
+            "axes.titlesize": 12,
+            "axes.labelsize": 11,
+            "legend.fontsize": 10,
+            "legend.frameon": False,
+            "lines.linewidth": 1.8,
+            "svg.hashsalt": "accel_core",
+            "svg.fonttype": "path",
+        },
+    )
+    try:
+        from matplotlib_inline.backend_inline import set_matplotlib_formats
+
+        set_matplotlib_formats("svg", metadata={"Date": None})
+    except ImportError:  # not in a notebook
+        pass
+
+
+def depth_colour(depth: int) -> str:
+    """The colour of a depth, the same on every page."""
+    if depth not in DEPTH_COLOURS:
+        raise ValueError(f"depth = {depth!r} has no colour: there are {sorted(DEPTH_COLOURS)}")
+    return DEPTH_COLOURS[depth]
+
+
+def panels(columns: int, rows: int = 1, **options) -> tuple[Figure, Sequence[Axes]]:
+    """A figure with a row of panels, a flat sequence of axes."""
+    options.setdefault("figsize", (3.9 * columns if columns > 1 else 6.4, 3.7 * rows))
+    figure, axes = plt.subplots(rows, columns, squeeze=False, **options)
+    return figure, axes.ravel()
+
+
+@lru_cache(maxsize=1)
+def _printed() -> pd.DataFrame:
+    return pd.read_csv(PRINTED)
+
+
+def printed_curve(figure: str, curve: str) -> tuple[np.ndarray, np.ndarray]:
+    """(iteration, value) of a printed curve, as digitised. `KeyError` names those there are."""
+    table = _printed()
+    rows = table[(table.figure == figure) & (table.curve == curve)]
+    if rows.empty:
+        known = sorted({*zip(table.figure, table.curve, strict=True)})
+        raise KeyError(f"no printed curve {(figure, curve)}: there are {known}")
+    return rows.iteration.to_numpy(), rows.value.to_numpy()
+
+
+def printed(axes: Axes, figure: str, curve: str, **style) -> None:
+    """Draws a printed curve: thin and black, so that it can be seen on ours."""
+    style = {"color": "black", "lw": 1.0, "ls": (0, (4, 2)), "zorder": 4} | style
+    axes.plot(*printed_curve(figure, curve), **style)
+
+
+def curves(
+    axes: Axes, runs: pd.DataFrame, colour: str, label: str | None = None, *,
+    per_rate: bool = False, start: float = 1.0, **style,
+) -> None:  # fmt: skip
+    """Median over the starts of these runs' distance curves, and their range as a band.
+
+    `per_rate`: against rate × iterations instead of iterations. A start that has diverged makes the
+    median infinite once it is the middle one; the band ends with the last run that lives.
+    """
+    end = max(iteration[-1] for iteration in runs.iteration)
+    at = np.unique(np.concatenate([np.geomspace(max(start, 1), end, 400),
+                                   np.linspace(max(start, 1), end, 400)]))  # fmt: skip
+    values = np.array(
+        [distance_at(i, d, at) for i, d in zip(runs.iteration, runs.distance, strict=True)]
+    )
+    x = at * runs.rate.iloc[0] if per_rate else at
+    median, low, high = np.median(values, 0), values.min(0), values.max(0)
+    axes.plot(x, np.where(np.isfinite(median), median, np.nan), color=colour, label=label, **style)
+    ok = np.isfinite(low)
+    high = np.where(
+        np.isfinite(high), high, np.nanmax(np.where(np.isfinite(values), values, np.nan), 0)
+    )
+    axes.fill_between(x[ok], low[ok], high[ok], color=colour, alpha=0.22, lw=0)
+
+
+def diverged(axes: Axes, x: Iterable[float], colour: str) -> None:
+    """Marks runs that diverged with a cross above the panel's data."""
+    x = list(x)
+    axes.plot(
+        x, [0.97] * len(x), "x", color=colour, ms=6, mew=1.5, transform=axes.get_xaxis_transform(),
+        clip_on=False,
+    )  # fmt: skip
