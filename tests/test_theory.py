@@ -88,6 +88,8 @@ def test_warmup_identity_is_exact(rng, inputs, scalar, negative, rate):
     vectors = rng.standard_normal((2, inputs))
     holds(dynamics.warmup_identity(vectors[0], -scalar if negative else scalar, vectors[1], rate))
     holds(dynamics.warmup_memory(rng, inputs * 3, inputs))
+    gradients = rng.standard_normal((8, inputs))
+    holds(dynamics.warmup_history(vectors[0], scalar, gradients, 0.1 * rate))
 
 
 @given(seeds, depths, st.floats(0.01, 0.9), st.floats(0.1, 5))
@@ -185,7 +187,10 @@ square, row = np.eye(3), np.ones((1, 3))
         (lambda: orders.fit_order([1.0, 2.0], [1.0, 2.0]), "at least three"),
         (lambda: orders.fit_order([1.0, 2.0, 3.0], [1.0, 0.0, 1.0]), "positive"),
         (lambda: theory.iterations(theory.TwoPoints(0.5), 2, [0.1]), "ratio ≥ 1"),
-        (lambda: theory.stable_rates(theory.TwoPoints(9.0, horizon=2), 2), "horizon too short"),
+        (
+            lambda: theory.stable_rates(theory.TwoPoints(9.0, horizon=2, tolerance=0.01), 2),
+            "horizon too short",
+        ),
     ],
 )
 def test_bad_input_is_named(call, message):

@@ -97,6 +97,7 @@ def warmup_suite() -> Iterator[Check]:
         yield _equal("eq-warmup", rule.adaptive_rate, rate * scalar * scalar)
         yield _equal("eq-warmup", rule.shrinkage * scalar, rate * float(np.dot(w, g)))
     yield dynamics.warmup_memory(rng, 12, 3)
+    yield dynamics.warmup_history(rng.standard_normal(3), 0.4, rng.standard_normal((12, 3)), 0.1)
 
 
 def flow_suite() -> Iterator[Check]:
@@ -113,6 +114,11 @@ def flow_suite() -> Iterator[Check]:
         error = float(np.linalg.norm(theory.end_to_end(layers_then) - matrix))
         yield Check("thm-end-to-end", error, 1e-9)
         yield Check("thm-balance", theory.defect(layers_then), 1e-9)
+    args = case.weights, problem.gradient, times, 0.2
+    yield Check("thm-end-to-end", theory.flow_gap(*args), 1e-9)
+    # another matrix's flow would be elsewhere: the gap is a maximum over times, not the first
+    rough = theory.flow_gap(*args, threshold=0.9)
+    yield Check("thm-end-to-end", float(not 1e-3 < rough < 10), 0.0)
 
 
 def limits_suite() -> Iterator[Check]:
@@ -221,7 +227,8 @@ def two_points_suite() -> Iterator[Check]:
         reached = int(np.argmax(path[:, 0] >= 0.7 * 30.0))
         yield Check("eq-approach", abs(theory.approach(problem, depth, rate) / reached - 1), 0.03)
     yield from _simulated_by_hand()
-    found = theory.stable_rates(theory.TwoPoints(ratio=30.0), 1)
+    yield from _table_is_the_scan()
+    found = theory.stable_rates(theory.TwoPoints(ratio=30.0), 1, points=150)
     # plain descent from almost 0 is stable exactly below 2/y_1^{p−2}; grid and start: 3 %
     yield Check("eq-stable-descent", abs(found.largest * 30.0**2 / 2 - 1), 0.03)
 
@@ -250,8 +257,8 @@ def _simulated_by_hand() -> Iterator[Check]:
         far = theory.TwoPoints(ratio=1.0, start=7 / np.sqrt(2), angle=angle)
         yield _equal("eq-two-points", theory.iterations(far, 1, np.array([0.055])), -1)
     problem = theory.TwoPoints(ratio=10.0)
-    found = theory.stable_rates(problem, 3, points=200)
-    rates = theory.monotone_rate(problem, 3) * np.geomspace(0.3, 12.0, 200)
+    found = theory.stable_rates(problem, 3, points=150)
+    rates = theory.monotone_rate(problem, 3) * np.geomspace(0.9, 12.0, 150)
     counts = list(theory.iterations(problem, 3, rates))
     first = counts.index(two_points.DIVERGED)
     best = min(range(first), key=lambda i: counts[i])
@@ -259,6 +266,18 @@ def _simulated_by_hand() -> Iterator[Check]:
     islands = sum(a == two_points.DIVERGED != b for a, b in pairs)
     expected = [rates[first - 1], counts[first - 1], rates[best], counts[best], islands]
     yield _equal("stable-rates", found, expected)
+
+
+def _table_is_the_scan() -> Iterator[Check]:
+    rows = theory.scaling(3.0, [1, 2], [4.0], [45.0, 60.0], tolerance=0.4)
+    expected = [
+        theory.stable_rates(theory.TwoPoints(4.0, 3.0, angle=angle, tolerance=0.4), depth)
+        for depth in (1, 2)
+        for angle in (45.0, 60.0)
+    ]
+    yield _equal("scaling", [list(row.values())[4:] for row in rows], expected)
+    keys = [[row["p"], row["depth"], row["ratio"], row["angle"]] for row in rows]
+    yield _equal("scaling", keys, [[3, d, 4, a] for d in (1, 2) for a in (45, 60)])
 
 
 def _count(problem, path) -> int:
@@ -300,5 +319,5 @@ SUITES: dict[str, Callable[[], Iterator[Check]]] = {
     "circulation": loops_suite,
     "objectives": loops_suite,
     "two_points": two_points_suite,
-    "orders": orders_suite,
+    "orders": lambda: itertools.chain(flow_suite(), orders_suite()),
 }

@@ -5,7 +5,7 @@ layers → preconditioner → warmup, circulation, two_points, limits, orders �
 """
 
 from accel_core.theory import dynamics_checks, loop_checks
-from accel_core.theory.check import Case, Check, balanced_case
+from accel_core.theory.check import Case, Check, balanced_case, report
 from accel_core.theory.circulation import (
     adaptive_integral,
     area_integral,
@@ -41,6 +41,7 @@ from accel_core.theory.orders import (
     descent,
     emulation_gap,
     fit_order,
+    flow_gap,
     predicted_drift,
 )
 from accel_core.theory.preconditioning import (
@@ -62,6 +63,7 @@ from accel_core.theory.two_points import (
     iterations,
     monotone_constant,
     monotone_rate,
+    scaling,
     stable_rates,
     trajectory,
 )
@@ -69,6 +71,7 @@ from accel_core.theory.warmup import (
     Coefficients,
     coefficients,
     dropped_term,
+    exact_gradient_weights,
     factored_step,
     first_order_step,
     gradient_weights,
@@ -106,9 +109,11 @@ __all__ = [
     "end_to_end_velocity",
     "escape_threshold",
     "escape_time",
+    "exact_gradient_weights",
     "factored_step",
     "first_order_step",
     "fit_order",
+    "flow_gap",
     "gauss_integral",
     "gradient_flow",
     "gradient_weights",
@@ -127,6 +132,8 @@ __all__ = [
     "preconditioner_eigensystem",
     "predicted_drift",
     "project",
+    "report",
+    "scaling",
     "schatten_gradient",
     "segment",
     "single_output_field",

@@ -4,6 +4,7 @@ A check compares quantities that were computed along different ways. Its toleran
 it stands, from machine precision ε and the case at hand, and covers rounding only.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -30,6 +31,66 @@ class Check(NamedTuple):
     def holds(self) -> bool:
         """Say whether the error is within the tolerance; never for NaN."""
         return bool(self.error <= self.tolerance)
+
+
+# How the book calls what a label stands for.
+TITLES = {
+    "thm-warmup": "Warm-up, exact step",
+    "thm-memory": "Warm-up, memory",
+    "thm-balance": "Theorem 1, balancedness",
+    "thm-drift": "Drift of one step",
+    "thm-end-to-end": "Theorem 1, dynamics",
+    "thm-preconditioner": "Claim 1, matrix",
+    "thm-spectrum": "Claim 1, spectrum",
+    "thm-one-output": "Claim 2",
+    "thm-emulation": "Emulation",
+    "thm-decay-potential": "Weight decay",
+    "thm-no-regularizer": "Theorem 2, constant",
+    "thm-lower-bound": "Theorem 2, bound",
+    "thm-curl": "Theorem 2, curl",
+    "thm-two-layers": "Two layers",
+    "thm-monotone-rate": "Monotone rate",
+    "thm-crawl": "Crawl",
+    "thm-escape": "Escape time",
+    "thm-unbalanced": "Unbalanced bound",
+    "eq-two-points": "Compiled step",
+}
+
+
+class Report(NamedTuple):
+    """Checks as a page shows them: a line a statement, the worst case of each."""
+
+    checks: tuple[Check, ...]
+
+    def rows(self) -> list[tuple[str, int, Check]]:
+        """Return (title, number of cases, the case that uses most of its tolerance)."""
+        groups: dict[str, list[Check]] = {}
+        for check in self.checks:
+            groups.setdefault(check.statement, []).append(check)
+        return [
+            (TITLES[label], len(group), max(group, key=_used)) for label, group in groups.items()
+        ]
+
+    def _repr_markdown_(self) -> str:
+        lines = ["| statement | cases | error | allowed | |", "|:--|--:|--:|--:|:--|"]
+        for title, cases, worst in self.rows():
+            verdict = "holds" if worst.holds else "**fails**"
+            lines.append(
+                f"| {title} | {cases} | {worst.error:.0e} | {worst.tolerance:.0e} | {verdict} |"
+            )
+        return "\n".join(lines)
+
+
+def report(*checks: Check | Iterable[Check]) -> Report:
+    """Collect checks and groups of checks for a page."""
+    flat: list[Check] = []
+    for item in checks:
+        flat.extend([item] if isinstance(item, Check) else item)
+    return Report(tuple(flat))
+
+
+def _used(check: Check) -> float:
+    return check.error / check.tolerance if check.tolerance else float(check.error > 0) * np.inf
 
 
 class Case(NamedTuple):

@@ -43,6 +43,20 @@ def warmup_memory(rng: np.random.Generator, steps: int, dimension: int) -> Check
     return Check("thm-memory", norm(w - rebuilt), ROUNDINGS * steps * EPS * size)
 
 
+def warmup_history(w_1: NDArray[np.float64], w_2: float, gradients: Matrix, rate: float) -> Check:
+    """The exact weights rebuild w_1w_2 after descent along any gradients (t, d)."""
+    start, scalars, size = w_1, [w_2], norm(w_1)
+    for g in gradients:
+        w_1, w_2 = warmup.factored_step(w_1, w_2, g, rate)
+        scalars.append(w_2)
+        size += rate * abs(w_2) * norm(g)
+    weights = warmup.exact_gradient_weights(np.array(scalars), rate)
+    rebuilt = start * w_2 + weights @ gradients
+    size *= float(np.abs(scalars).max())
+    error = norm(w_1 * w_2 - rebuilt)
+    return Check("thm-memory", error, ROUNDINGS * gradients.size * EPS * size)
+
+
 def imbalance_conserved(weights: Weights, gradient: Matrix, weight_decay: float) -> Check:
     """dD_j/dt = −2λD_j under the flow, for any weights, balanced or not."""
     slopes = layers.layer_gradients(weights, gradient)

@@ -74,12 +74,12 @@ class StableRates(NamedTuple):
     islands: int  # separate groups of stable rates above the first unstable one
 
 
-def stable_rates(problem: TwoPoints, depth: int, points: int = 240) -> StableRates:
-    """Scan rates from 0.3 to 12 times the rate of monotone descent on a log grid.
+def stable_rates(problem: TwoPoints, depth: int, points: int = 80) -> StableRates:
+    """Scan rates from 0.9 to 12 times the rate of monotone descent on a log grid.
 
     ValueError where not even the lowest rate is stable, or none is unstable: widen the scan.
     """
-    rates = monotone_rate(problem, depth) * np.geomspace(0.3, 12.0, points)
+    rates = monotone_rate(problem, depth) * np.geomspace(0.9, 12.0, points)
     counts = iterations(problem, depth, rates)
     stable = counts != DIVERGED
     if stable.all() or not stable[0]:
@@ -93,6 +93,19 @@ def stable_rates(problem: TwoPoints, depth: int, points: int = 240) -> StableRat
         float(rates[first - 1]), int(counts[first - 1]), float(rates[best]), int(counts[best]),
         int(rises.size),
     )  # fmt: skip
+
+
+def scaling(
+    power: float, depths: list[int], ratios: list[float], angles: list[float], **problem: float
+) -> list[dict[str, float]]:
+    """Return a row for every depth, ratio y_1/y_2 and starting angle: the scan of its rates."""
+    return [
+        {"p": power, "depth": depth, "ratio": ratio, "angle": angle}
+        | stable_rates(TwoPoints(ratio, power, angle=angle, **problem), depth)._asdict()
+        for depth in depths
+        for ratio in ratios
+        for angle in angles
+    ]
 
 
 def monotone_constant(power: float, depth: int) -> float:
