@@ -1,4 +1,7 @@
-"""Claims of the two blog posts (2023, 2024) that no other chapter judges. Committed before the runs."""
+"""Claims of the two blog posts (2023, 2024) that no other chapter judges.
+
+Committed before the runs.
+"""
 
 from accel_core.claims import ava, levy_wang
 from accel_core.claims.base import NOT_REPRODUCED, REPRODUCED, Claim, Runs, Verdict, select
@@ -17,8 +20,8 @@ from accel_core.claims.levy_wang import BURSTS, CHAPTER, WALK
 from accel_core.intervals import median_interval
 from accel_core.models import Architecture
 
-# dataset, p, depth, width, seed, loss (the level); sharpness (largest eigenvalue of the Hessian of the
-# training loss in the parameters), cosine (between the end-to-end step and minus the gradient)
+# dataset, p, depth, width, seed, loss (the level); sharpness (largest eigenvalue of the Hessian of
+# the training loss in the parameters), cosine (between the end-to-end step and minus the gradient)
 LANDSCAPE = "landscape"
 # Directions 8 degrees apart or more are different ones.
 SAME_DIRECTION = 0.99
@@ -148,14 +151,16 @@ CLAIMS = (
     ),
     _claim(
         "depends", 2024, "Observations",
-        "Results depend strongly on the initialization and the data set.", levy_wang.depends, CHAPTER,
+        "Results depend strongly on the initialization and the data set.",
+        levy_wang.depends, CHAPTER,
     ),
     _claim(
         "adam", 2024, "Observations", "In some cases Adam outperformed.", adam_sometimes, CHAPTER
     ),
     _claim(
         "bursts", 2024, "Observations",
-        "Overparameterization occasionally makes the training loss burst.", levy_wang.bursts, BURSTS,
+        "Overparameterization occasionally makes the training loss burst.",
+        levy_wang.bursts, BURSTS,
     ),
     _claim(
         "not-aligned", 2024, "Final thoughts", "The experiments do not align with the paper's.",

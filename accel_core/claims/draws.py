@@ -14,7 +14,8 @@ An instance is one comparison of two architectures (or starts, or rules), drawn 
 - reproduced with a condition in between; the condition lists what fails.
 
 All instances must hold (intersection–union), so that their number needs no correction; a
-sentence of existence ("sometimes") is corrected by Holm's method for the number of places it was looked for.
+sentence of existence ("sometimes") is corrected by Holm's method for the number of places
+it was looked for.
 """
 
 from collections.abc import Callable, Mapping
