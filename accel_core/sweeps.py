@@ -76,8 +76,8 @@ def compute(
     if missing and os.environ.get("CI"):
         raise MissingRuns(
             f"{len(missing)} of {len(specs)} runs of {group} are not in the record, for instance "
-            f"{missing[0].resolved()}: run `python -m accel_core record {group}` and commit what it "
-            "computed"
+            f"{missing[0].resolved()}: run `python -m accel_core record {group}` and commit what "
+            "it computed"
         )
     pieces = shards(missing)
     jobs = (
