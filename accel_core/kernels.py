@@ -1,17 +1,20 @@
 """Compiled inner loops of the batched trainer.
 
-Many linear networks of any shapes are trained side by side on one core, with no call from Python per
-step. One step of all models:
+Many linear networks of any shapes are trained side by side on one core, with no call from Python
+per step. One step of all models:
 
 1. *compose*: A_N = I, A_{j−1} = A_j W_j (k × n_{j−1}); W_e = A_0, one row of `W` per output;
 2. *gradient* of the loss with respect to every W_e in one pass over the data (see below);
-3. *pull back*: with B_0 = dL/dW_e and B_j = B_{j−1} W_jᵀ (+ dL/db_e b_jᵀ), ∂L/∂W_j = A_jᵀ B_{j−1} and
-   ∂L/∂b_j = A_jᵀ dL/db_e, applied by the model's update rule.
+3. *pull back*: with B_0 = dL/dW_e and B_j = B_{j−1} W_jᵀ (+ dL/db_e b_jᵀ), ∂L/∂W_j = A_jᵀ B_{j−1}
+   and ∂L/∂b_j = A_jᵀ dL/db_e, applied by the model's update rule.
 
-The gradient is a fused pair of matrix products over blocks of rows that stay in cache, four models by
-four features at a time in registers. A model's arithmetic is the same whatever stands beside it in the
-batch, so its result does not depend on the batch (a test holds this to the bit). Models that leave
-(`advance` drops a run whose end-to-end norm passes `DIVERGED`) cost nothing more.
+The gradient is a fused pair of matrix products over blocks of rows that stay in cache, four models
+by four features at a time in registers. A model's arithmetic is the same whatever stands beside it
+in the batch, so its result does not depend on the batch (a test holds this to the bit). Models that
+leave (`advance` drops a run whose end-to-end norm passes `DIVERGED`) cost nothing more.
+
+All this is one file since numba's cache of a compiled function notices changes in the function's
+own file only: cut in two, one half could go on with an old copy of the other.
 """
 
 import numpy as np
@@ -122,9 +125,9 @@ def _derivative(r, p):
 def gradient(kind, X, Y, scale, p, W, rows, r, G):
     """G[row] = dL/dW_e for the first `rows` rows of W (padded with zero rows to a multiple of 4).
 
-    Row q of a model is its output q. ROWS: X (blocks, D, B), Y (blocks, k, B), `scale` = p/n. DENSE:
-    one block that holds 2XᵀX/n and 2yᵀX/n. EIGEN: X (1, 2, D) holds 2λ and 2μ, the coupling of the
-    features to a bias in the last column (0 without); Y (1, k, D) holds 2yᵀX/n.
+    Row q of a model is its output q. ROWS: X (blocks, D, B), Y (blocks, k, B), `scale` = p/n.
+    DENSE: one block that holds 2XᵀX/n and 2yᵀX/n. EIGEN: X (1, 2, D) holds 2λ and 2μ, the coupling
+    of the features to a bias in the last column (0 without); Y (1, k, D) holds 2yᵀX/n.
     """
     padded = -(-rows // TILE) * TILE
     if kind == ROWS:
@@ -176,8 +179,8 @@ def loss(X, Y, p, n, W, rows, r, total):
 
 @_jit
 def compose(theta, sizes, depth, bias, A, w):
-    """Writes W_e (and b_e in the column after it) into w (k, D), and A_1 … A_N into A, one after the
-    other, A_j (k, n_j)."""
+    """Writes W_e (and b_e in the column after it) into w (k, D), and A_1 … A_N into A, one after
+    the other, A_j (k, n_j)."""
     k = sizes[depth]
     d = sizes[0]
     at = theta.size  # walks back through the layers
@@ -307,13 +310,14 @@ def _pull_back(theta, sizes, depth, bias, A, G, rule, constants, rate, decay, st
 
 @_jit
 def advance(
-    steps, done, kind, X, Y, scale, p, models, sizes, depths, biases, rules, constants, rates, decays,
-    at, theta, first, second, A, A_at, W, r, G, B, g, diverged,
+    steps, done, kind, X, Y, scale, p, models, sizes, depths, biases, rules, constants, rates,
+    decays, at, theta, first, second, A, A_at, W, r, G, B, g, diverged,
 ):  # fmt: skip
-    """Trains the models numbered in `models` for `steps` iterations in place; returns how many remain.
+    """Trains the models numbered in `models` for `steps` iterations in place.
 
-    `models[:remaining]` are those that remain; `diverged[i]` is the iteration at which model i left.
-    `done` is the number of iterations made before. W, r, G hold k consecutive rows per model.
+    Models that leave are put behind those that remain, and `diverged[i]` becomes the iteration at
+    which model i left. `done` is the number of iterations made before. W, r, G hold k consecutive
+    rows per model.
     """
     k = Y.shape[1]
     remaining = models.size
@@ -352,7 +356,6 @@ def advance(
             else:
                 _pull_back(
                     theta[part], sizes[i], depths[i], biases[i], A[A_at[i] : A_at[i + 1]],
-                    G[position * k : (position + 1) * k], rules[i], constants[i], rates[i], decays[i],
-                    t + 1, B, g, first[part], second[part],
+                    G[position * k : (position + 1) * k], rules[i], constants[i], rates[i],
+                    decays[i], t + 1, B, g, first[part], second[part],
                 )  # fmt: skip
-    return remaining
