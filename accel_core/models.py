@@ -1,9 +1,10 @@
-"""The deep linear network x ↦ W_N⋯W_1 x (+ biases): its shape, its flat parameters, its torch form."""
+"""The deep linear network x ↦ W_N⋯W_1 x (+ biases): shape, flat parameters, torch form."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -37,7 +38,7 @@ class Architecture:
     def count(self, d: int, k: int = 1) -> int:
         """Number of parameters."""
         sizes = self.sizes(d, k)
-        return sum((n + self.bias) * m for n, m in zip(sizes[:-1], sizes[1:], strict=True))
+        return sum((n + self.bias) * m for n, m in pairwise(sizes))
 
     def start(self, initializer: Initializer, seed: int, d: int, k: int = 1) -> Array:
         """Flat parameters (W_1, b_1, …, W_N, b_N), row-major, drawn with the given seed."""
@@ -52,7 +53,7 @@ class Architecture:
     def unpack(self, flat: Array, d: int, k: int = 1) -> tuple[list[Array], list[Array]]:
         """Views of the flat parameters: weights W_j (n_j, n_{j−1}), and biases b_j (n_j,) or []."""
         sizes, weights, biases, at = self.sizes(d, k), [], [], 0
-        for n, m in zip(sizes[:-1], sizes[1:], strict=True):
+        for n, m in pairwise(sizes):
             weights.append(flat[at : at + m * n].reshape(m, n))
             at += m * n
             if self.bias:
@@ -78,7 +79,7 @@ class LinearNetwork(torch.nn.Sequential):
         super().__init__(
             *[
                 torch.nn.utils.skip_init(torch.nn.Linear, n, m, bias=architecture.bias, dtype=dtype)
-                for n, m in zip(sizes[:-1], sizes[1:], strict=True)
+                for n, m in pairwise(sizes)
             ]
         )
 

@@ -1,7 +1,7 @@
 """Update rules: what turns a gradient into a step. Each is a frozen value object.
 
-The rate η and the weight decay λ belong to the run, not to the rule. λ is coupled: the gradient that
-a rule sees is ∂L/∂W_j + λ W_j, for biases too.
+The rate η and the weight decay λ belong to the run, not to the rule. λ is coupled: the gradient
+that a rule sees is ∂L/∂W_j + λ W_j, for biases too.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ __all__ = [
 class UpdateRule:
     """Base of the update rules.
 
-    `rotation_equivariant`: training commutes with a rotation of the inputs, which lets ℓ2 problems be
-    trained in the eigenbasis of XᵀX/n. `buffers`: state arrays of the parameters' shape that it keeps.
+    `rotation_equivariant`: training commutes with a rotation of the inputs, which lets ℓ2 problems
+    be trained in the eigenbasis of XᵀX/n. `buffers`: state arrays of the parameters' shape that it
+    keeps.
     """
 
     rotation_equivariant: ClassVar[bool] = False
