@@ -95,8 +95,9 @@ def tune(frame: pd.DataFrame, *, target: float | None = None) -> pd.DataFrame:
     if frame.empty:
         raise ValueError("no runs to tune: the table is empty")
     reached = frame.status.eq("completed")
+    final = frame.final.where(reached, math.inf)
     if target is None:
-        criterion = frame.final.where(reached, math.inf).clip(lower=TINY)
+        criterion = final.clip(lower=TINY)
     else:
         crossings = [
             iterations_to(i, d, target).iterations if completed else math.inf
@@ -105,7 +106,6 @@ def tune(frame: pd.DataFrame, *, target: float | None = None) -> pd.DataFrame:
         criterion = pd.Series(crossings, index=frame.index, dtype=float)
     if criterion.isna().any():
         raise ValueError(f"{frame.key[criterion.isna()].tolist()}: the final distance is NaN")
-    final = frame.final.where(reached, math.inf)
     columns = frame.assign(criterion=criterion, final=final, diverged=~reached)
     return pd.DataFrame(
         [

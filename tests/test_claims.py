@@ -178,6 +178,25 @@ def test_a_plausible_other_outcome_fails_the_claim(name):
     assert judge(name, experiments(grid(curves))).outcome == outcome
 
 
+@pytest.mark.parametrize(
+    ("name", "curves", "condition"),
+    [
+        ("l2-hinders", figure(l2=(1, 1.3, 0.6)), "not for depth 2 over 1 at ℓ2"),
+        ("l2-hinders", figure(l2=(1, 0.6, 1.3)), "not for depth 3 over 1 at ℓ2"),
+        ("l2-slightly", figure(l2=(1, 0.6, 0.15)), "not for depth 3 over 1 at ℓ2"),
+        ("l4-a-lot", figure(l4=(1, 1.3, 2.2)), "not for depth 2 over 1 at ℓ4 (80% of"),
+        ("l4-a-lot", figure(l4=(1, 1.6, 1.3)), "not for depth 3 over 1 at ℓ4 (80% of"),
+        ("loss-decides", figure(l2=(1, 1.6, 0.5)), "intervals meet: depth 2 (40% of"),
+        ("ava-l2", figure(l2=(1, 0.6, 1.3)), "not for depth 3 over 1 at ℓ2 (10%, 20%, 40%, 80%"),
+        ("ava-l2", figure(l2=(1, 1.3, 0.6)), "not for depth 2 over 1 at ℓ2 (10%, 20%, 40%, 80%"),
+    ],
+)
+def test_what_holds_for_one_depth_only_is_a_condition(name, curves, condition):
+    verdict = judge(name, experiments(grid(curves)))
+    assert verdict.outcome == "reproduced with a condition"
+    assert verdict.condition.startswith(condition)
+
+
 def test_neither_direction_is_no_either_way():
     verdict = judge("blog-2024-either-way", experiments(grid(figure((1, 1.1, 1.1), (1, 0.9, 0.9)))))
     assert verdict.outcome == "not reproduced"
@@ -298,10 +317,10 @@ def test_printed_curve_at_another_rate_is_a_condition_and_nowhere_is_a_failure()
 
 @pytest.mark.parametrize(("p", "depth", "after"), [(2, 1, 2e4), (2, 3, 4e5), (4, 2, 1e5)])
 def test_printed_curve_is_judged_after_the_stated_iteration_only(p, depth, after):
-    """A run off by a factor of 2 before that iteration, or by a tenth from it on."""
+    """A run off by a factor of 2 before that iteration, or by a fifth in a piece after it."""
     for off, wrong, outcome in (
         (0.9 * after > ITERATION, 2.0, "reproduced"),
-        (1.1 * after < ITERATION, 1.2, "not reproduced"),
+        ((1.05 * after < ITERATION) & (1.5 * after > ITERATION), 1.2, "not reproduced"),
     ):
         frame = printed_figure()
         frame.distance = [

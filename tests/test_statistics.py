@@ -177,6 +177,8 @@ def test_a_diverged_run_counts_as_never_even_if_it_met_the_target_before():
     assert (tuned.rate, tuned.criterion) == (0.1, 50)
     tuned = tune(frame({0.1: [50] * 3, 0.2: ["diverged"] * 3})).iloc[0]
     assert (tuned.rate, tuned.criterion) == (0.1, 0.1)
+    stated = frame({0.1: [50] * 3, 0.2: ["diverged"] * 3}).assign(final=[0.1] * 3 + [1e-3] * 3)
+    assert tune(stated).iloc[0].rate == 0.1
     # one start of three does not move the median
     tuned = tune(frame({0.1: [50] * 3, 0.2: ["diverged", 20, 30]}), target=1).iloc[0]
     assert (tuned.rate, tuned.criterion, tuned.diverged) == (0.2, 30, 1)
