@@ -17,12 +17,12 @@ from pathlib import Path
 import numpy as np
 
 from . import datasets
-from .initializers import Initializer, NearZero
+from .initializers import EndToEndOf, IdentityOffset, Initializer, NearZero
 from .losses import Moments, Problem
-from .rules import GradientDescent, UpdateRule
+from .rules import AdaDelta, AdaGrad, Adam, EndToEnd, GradientDescent, Momentum, UpdateRule
 from .training import Run
 
-__all__ = ["EXPERIMENTS", "GRID", "ProblemSpec", "Spec", "Sweep", "experiment"]
+__all__ = ["EXPERIMENTS", "GRID", "ProblemSpec", "Spec", "Sweep", "Together", "experiment"]
 
 NUMERICS = 1
 MOMENTS = Path(__file__).resolve().parent.parent / "book" / "data" / "moments.npz"
@@ -179,16 +179,84 @@ class Sweep:
         return Sweep(**values)
 
 
+@dataclass(frozen=True)
+class Together:
+    """Sweeps of one budget that make one experiment: for models that are not all combinations."""
+
+    name: str
+    parts: tuple[Sweep, ...]
+
+    def __post_init__(self):
+        budgets = {part.iterations for part in self.parts}
+        if len(budgets) != 1:
+            raise ValueError(f"{self.name}: its parts have the budgets {sorted(budgets)}, not one")
+
+    @property
+    def iterations(self) -> int:
+        return self.parts[0].iterations
+
+    def specs(self) -> list[Spec]:
+        """Every run of the experiment."""
+        return [spec for part in self.parts for spec in part.specs()]
+
+    def scaled(self, iterations: int, seeds: int = 1) -> Together:
+        """The same experiment in small: see `Sweep.scaled`."""
+        return Together(self.name, tuple(part.scaled(iterations, seeds) for part in self.parts))
+
+
+def _emulations(depth: int) -> Sweep:
+    """Claim 2's rule from the start of the networks of this depth, and from other starts."""
+    starts = (
+        EndToEndOf(depth=depth, width=1),
+        EndToEndOf(depth=depth, width=100),
+        EndToEndOf(depth=depth, width=1, independent=True),
+        NearZero(0.01),
+    )
+    return Sweep("emulation", 250_000, depth=(1,), start=starts, rule=(EndToEnd(depth),))
+
+
+def _explicit(name: str, *rules: UpdateRule) -> Together:
+    """A single layer under these rules, and depth 3 under gradient descent (as in tuned_rates)."""
+    deep = Sweep(name, 1_000_000, p=(4.0,), depth=(3,))
+    return Together(name, (deep, Sweep(name, 1_000_000, p=(4.0,), depth=(1,), rule=rules)))
+
+
+def _identity(name: str, width: int) -> Together:
+    layer = Sweep(name, 100_000, p=(4.0,), depth=(1,))
+    starts = (NearZero(0.01), IdentityOffset(0.01))
+    deep = Sweep(name, 100_000, p=(4.0,), depth=(4, 8), width=(width,), start=starts)
+    return Together(name, (layer, deep))
+
+
+# Constants of TensorFlow 1, in which the paper's experiments were run; `…_torch` has PyTorch's.
+ADAGRAD, ADADELTA = AdaGrad(accumulator=0.1, epsilon=0.0), AdaDelta(rho=0.95, epsilon=1e-8)
+ADAM = Adam(epsilon_hat=True)
+
 EXPERIMENTS = {
     e.name: e
     for e in (
         Sweep("tuned_rates", 1_000_000),
         Sweep("tuned_rates_trimmed", 1_000_000, trimmed=True),
+        Together(
+            "emulation",
+            (
+                Sweep("emulation", 250_000, depth=(2, 3), width=(1, 100)),
+                _emulations(2),
+                _emulations(3),
+            ),
+        ),
+        _explicit("explicit", ADAGRAD, ADADELTA),
+        _explicit("explicit_torch", AdaGrad(), AdaDelta()),
+        Sweep("adam", 200_000, p=(4.0,), rule=(ADAM,)),
+        Sweep("adam_torch", 200_000, p=(4.0,), rule=(Adam(),)),
+        Sweep("momentum", 200_000, rule=(GradientDescent(), Momentum(), Momentum(nesterov=True))),
+        _identity("identity", 1),
+        _identity("identity_wide", 128),
     )
 }
 
 
-def experiment(name: str) -> Sweep:
+def experiment(name: str) -> Sweep | Together:
     """The experiment of that name. Raises `KeyError` naming those there are."""
     if name not in EXPERIMENTS:
         raise KeyError(f"no experiment {name!r}: there are {', '.join(EXPERIMENTS)}")

@@ -1,14 +1,16 @@
 """Starts: how the weights W_1 … W_N and biases of a linear network are drawn.
 
-Each initializer is a frozen value object; calling it with the layers' sizes (n_0, …, n_N) and a NumPy
-generator gives the list of weights, W_j of shape (n_j, n_{j−1}); `biases` gives the biases, drawn
-after the weights. A start depends on nothing but (initializer, sizes, seed): every rate gets the same.
+Each initializer is a frozen value object; calling it with the layers' sizes (n_0, …, n_N) and a
+NumPy generator gives the list of weights, W_j of shape (n_j, n_{j−1}); `biases` gives the biases,
+drawn after the weights. A start depends on nothing but (initializer, sizes, seed): every rate gets
+the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +19,7 @@ Array = NDArray[np.float64]
 
 __all__ = [
     "Balanced",
+    "EndToEndOf",
     "IdentityOffset",
     "Initializer",
     "NearZero",
@@ -32,7 +35,7 @@ class Initializer:
     """Base of the initializers."""
 
     def __call__(self, sizes: Sequence[int], rng: np.random.Generator) -> list[Array]:
-        return [self.weight((m, n), rng) for n, m in zip(sizes[:-1], sizes[1:], strict=True)]
+        return [self.weight((m, n), rng) for n, m in pairwise(sizes)]
 
     def weight(self, shape: tuple[int, int], rng: np.random.Generator) -> Array:
         """One weight matrix of the given shape."""
@@ -68,8 +71,8 @@ class IdentityOffset(NearZero):
 
 @dataclass(frozen=True)
 class SemiOrthogonal(Initializer):
-    """Uniform semi-orthogonal: orthonormal rows or columns, whichever are fewer (the distribution of
-    `torch.nn.init.orthogonal_`; Levy & Wang's "near identity"). Balanced only between square
+    """Uniform semi-orthogonal: orthonormal rows or columns, whichever are fewer (the distribution
+    of `torch.nn.init.orthogonal_`; Levy & Wang's "near identity"). Balanced only between square
     layers."""
 
     def weight(self, shape, rng):
@@ -81,22 +84,19 @@ class SemiOrthogonal(Initializer):
 
 @dataclass(frozen=True)
 class TorchDefault(Initializer):
-    """PyTorch's default for `nn.Linear`: weights and biases uniform in ±1/√n_{j−1}. Not balanced."""
+    """PyTorch's default for `nn.Linear`: weights, biases uniform in ±1/√n_{j−1}. Not balanced."""
 
     def weight(self, shape, rng):
         bound = 1 / np.sqrt(shape[1])
         return rng.uniform(-bound, bound, shape)
 
     def biases(self, sizes, rng):
-        return [
-            rng.uniform(-1 / np.sqrt(n), 1 / np.sqrt(n), m)
-            for n, m in zip(sizes[:-1], sizes[1:], strict=True)
-        ]
+        return [rng.uniform(-1 / np.sqrt(n), 1 / np.sqrt(n), m) for n, m in pairwise(sizes)]
 
 
 @dataclass(frozen=True)
 class Balanced(Initializer):
-    """W_{j+1}ᵀW_{j+1} = W_jW_jᵀ with a drawn end-to-end matrix N(0, std²): see `factor_balanced`."""
+    """W_{j+1}ᵀW_{j+1} = W_jW_jᵀ, with a drawn end-to-end matrix N(0, std²): `factor_balanced`."""
 
     std: float = 0.01
 
@@ -105,17 +105,43 @@ class Balanced(Initializer):
         return factor_balanced(end_to_end, sizes, rng)
 
 
+@dataclass(frozen=True)
+class EndToEndOf(NearZero):
+    """For a single layer: the end-to-end matrix W_N⋯W_1 of a network whose weights are N(0, std²).
+
+    The network has `depth` layers and hidden width `width`; its weights are those that
+    `NearZero(std)` draws with the same seed, or (`independent`) others of the same distribution.
+    """
+
+    depth: int = 2
+    width: int = 1
+    independent: bool = False
+
+    def __call__(self, sizes, rng):
+        if len(sizes) != 2:
+            raise ValueError(
+                f"{self!r} starts a single layer, and there are {len(sizes) - 1}: use it at depth 1"
+            )
+        rng = rng.spawn(1)[0] if self.independent else rng
+        weights = super().__call__((sizes[0], *[self.width] * (self.depth - 1), sizes[1]), rng)
+        product = weights[0]
+        for weight in weights[1:]:
+            product = weight @ product
+        return [product]
+
+
 def factor_balanced(
     end_to_end: Array, sizes: Sequence[int], rng: np.random.Generator
 ) -> list[Array]:
     """Balanced weights of the given sizes whose product is `end_to_end` (n_N, n_0).
 
-    With end_to_end = U S Vᵀ, W_j = Q_j S^{1/N} Q_{j−1}ᵀ for random Q_j with orthonormal columns, Q_0 =
-    V and Q_N = U. Raises `ValueError` where a hidden width is below the rank of `end_to_end`.
+    With end_to_end = U S Vᵀ, W_j = Q_j S^{1/N} Q_{j−1}ᵀ for random Q_j with orthonormal columns,
+    Q_0 = V and Q_N = U. Raises `ValueError` where a hidden width is below the rank.
     """
     if np.shape(end_to_end) != (sizes[-1], sizes[0]):
         raise ValueError(
-            f"end_to_end has shape {np.shape(end_to_end)}: these layers make {(sizes[-1], sizes[0])}"
+            f"end_to_end has shape {np.shape(end_to_end)}: layers of these sizes make "
+            f"{(sizes[-1], sizes[0])}"
         )
     U, s, Vt = np.linalg.svd(end_to_end, full_matrices=False)
     rank = int(np.sum(s > s[0] * max(end_to_end.shape) * np.finfo(float).eps)) if s.size else 0
@@ -128,7 +154,7 @@ def factor_balanced(
     hidden = [SemiOrthogonal().weight((n, rank), rng) if rank else np.zeros((n, 0)) for n in sizes]
     Q = [Vt.T, *hidden[1:-1], U]
     root = s ** (1 / (len(sizes) - 1))
-    return [(after * root) @ before.T for before, after in zip(Q[:-1], Q[1:], strict=True)]
+    return [(after * root) @ before.T for before, after in pairwise(Q)]
 
 
 def balancedness(weights: Sequence[Array]) -> float:
@@ -136,7 +162,7 @@ def balancedness(weights: Sequence[Array]) -> float:
     return max(
         (
             float(np.linalg.norm(after.T @ after - before @ before.T))
-            for before, after in zip(weights[:-1], weights[1:], strict=True)
+            for before, after in pairwise(weights)
         ),
         default=0.0,
     )

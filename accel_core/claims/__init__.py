@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 import pandas as pd
 
-from accel_core.claims import ava, blogs, levy_wang, tuned_rates
+from accel_core.claims import ava, blogs, emulation, explicit, identity, levy_wang, tuned_rates
 from accel_core.claims.base import (
     CONDITION,
     NOT_REPRODUCED,
@@ -43,7 +43,15 @@ def _assembled(*chapters: Iterable[Claim]) -> tuple[Claim, ...]:
     return claims
 
 
-CLAIMS = _assembled(tuned_rates.CLAIMS, levy_wang.CLAIMS, ava.CLAIMS, blogs.CLAIMS)
+CLAIMS = _assembled(
+    tuned_rates.CLAIMS,
+    levy_wang.CLAIMS,
+    ava.CLAIMS,
+    blogs.CLAIMS,
+    emulation.CLAIMS,
+    explicit.CLAIMS,
+    identity.CLAIMS,
+)
 
 
 def table(
