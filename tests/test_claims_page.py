@@ -1,0 +1,98 @@
+"""The claims' list: nothing lost, nothing unescaped, the filter's values are the entries' own."""
+
+import xml.etree.ElementTree as ET
+
+import pandas as pd
+import pytest
+
+from accel_core.claims import CLAIMS, OUTCOMES, SOURCES, Claim, Verdict, table
+from accel_core.claims.page import MARKS, NAMES, number, page, summary
+from accel_core.intervals import Estimate
+
+
+def fixed(id, source, outcome, condition="", **evidence):
+    verdict = Verdict(outcome, evidence, condition)
+    return Claim(id, source, "Sec. 1", f"a < b | {id}", "20-tuned-rates", lambda runs: verdict)
+
+
+JUDGED = table(
+    {},
+    [
+        fixed("one", "paper", "reproduced", ratio=Estimate(2, 2, 1, 3, 0.9, 5), dex=0.01234),
+        fixed("two", "paper", "not reproduced", "x < y & z", name="<b>"),
+        fixed("three", "ava", "reproduced with a condition", "only | sometimes"),
+    ],
+)
+
+
+def parsed(html):
+    """The list without its script, which must be well-formed enough for an XML parser."""
+    body = html.split("<script>")[0]
+    for bare in ("hidden", "autofocus"):
+        body = body.replace(f"<form {bare} ", f'<form {bare}="" ')
+    return ET.fromstring(body)
+
+
+def test_every_claim_is_an_entry_with_its_verdict_evidence_and_place():
+    tree = parsed(page(JUDGED)._repr_html_())
+    entries = tree.findall("details")
+    assert [entry.get("id") for entry in entries] == ["one", "two", "three"]
+    assert [entry.get("data-outcome") for entry in entries] == JUDGED.outcome.tolist()
+    assert "".join(entries[0].find("summary").itertext()) == "✓ a < b | one reproduced"
+    cells = [cell.text for cell in entries[0].iter("td")]
+    assert cells == ["ratio", "2 [1, 3]", "dex", "0.0123"]
+    assert entries[1].find("p").text == "x < y & z"
+    assert [cell.text for cell in entries[1].iter("td")] == ["name", "<b>"]
+    assert "Arora, Cohen, Hazan (2018), Sec. 1" in "".join(entries[0].itertext())
+
+
+def test_filter_offers_the_entries_own_values():
+    tree = parsed(page(JUDGED)._repr_html_())
+    offered = {
+        select.get("name"): [option.get("value") for option in select]
+        for select in tree.iter("select")
+    }
+    assert offered["source"] == ["", "paper", "ava"]
+    assert offered["outcome"] == ["", *OUTCOMES]
+    for name, values in offered.items():
+        assert {entry.get(f"data-{name}") for entry in tree.iter("details")} <= set(values)
+
+
+def test_chapters_are_linked_where_they_exist():
+    assert not list(parsed(page(JUDGED)._repr_html_()).iter("a"))
+    linked = parsed(page(JUDGED, linked=["20-tuned-rates"])._repr_html_())
+    assert {link.get("href") for link in linked.iter("a")} == {"20-tuned-rates.html"}
+
+
+def test_markdown_has_a_row_per_claim_and_keeps_its_columns():
+    lines = page(JUDGED)._repr_markdown_().splitlines()
+    assert len(lines) == 2 + 3
+    assert lines[2].startswith("| ✓ reproduced | Arora, Cohen, Hazan (2018), Sec. 1 |")
+    assert {line.replace("\\|", "").count("|") for line in lines} == {5}
+
+
+def test_summary_counts_every_claim_once():
+    counts = summary(JUDGED)
+    assert counts.columns.tolist() == list(OUTCOMES)
+    assert counts.loc["Arora, Cohen, Hazan (2018)"].tolist() == [1, 0, 1, 0]
+    assert counts.loc["Ava (2024)"].tolist() == [0, 1, 0, 0]
+    assert counts.loc["all"].tolist() == [1, 1, 1, 0]
+
+
+def test_every_source_and_outcome_has_a_name_and_a_mark():
+    assert set(NAMES) == set(SOURCES)
+    assert set(MARKS) == set(OUTCOMES)
+    assert len(set(MARKS.values())) == len(OUTCOMES)
+
+
+def test_all_claims_without_any_run():
+    everything = table({})
+    assert len(parsed(page(everything)._repr_html_()).findall("details")) == len(CLAIMS)
+    assert summary(everything).loc["all"].sum() == len(CLAIMS)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(1 / 3, "0.333"), (12, "12"), ("words", "words"), (pd.NA, "<NA>")]
+)
+def test_numbers_have_three_digits(value, text):
+    assert number(value) == text
