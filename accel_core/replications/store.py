@@ -1,0 +1,124 @@
+"""Looking up, computing and keeping runs that are not runs of `experiments.Spec`.
+
+A *task* is a frozen dataclass; its key is a hash of its whole content, its `run()` gives the arrays
+to be kept. Curves are kept to 17 binary digits (a relative 4e-6): a page cannot show more.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+
+import joblib
+import numba
+import numpy as np
+import torch
+from tqdm.auto import tqdm
+
+from ..records import Record, Row, committed, personal
+from ..sweeps import MissingRuns
+
+__all__ = ["Outcome", "Task", "compact", "obtain", "recorded"]
+
+NUMERICS = 1  # raised when a result changes beyond round-off
+CHUNK = 8  # tasks computed between two writes
+DIGITS = 17
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a task gives: a JSON object, curves of one length, and other arrays by name."""
+
+    summary: dict
+    series: dict[str, np.ndarray]
+    arrays: dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Task:
+    """Base of the tasks. The class's name and the fields are the specification."""
+
+    def run(self) -> Outcome:
+        """Computes the outcome on one core."""
+        raise NotImplementedError
+
+    def resolved(self) -> dict:
+        """The whole specification as plain JSON values."""
+        return {"task": type(self).__name__, "numerics": NUMERICS} | asdict(self)
+
+    @property
+    def key(self) -> str:
+        """Name of the task in the record."""
+        text = json.dumps(self.resolved(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+def compact(values) -> np.ndarray:
+    """The values to `DIGITS` binary digits, which compress well; infinities and NaN stay."""
+    mantissa, exponent = np.frexp(np.asarray(values, float))
+    return np.ldexp(np.round(np.ldexp(mantissa, DIGITS)), exponent - DIGITS)
+
+
+def recorded(tasks: Sequence[Task]) -> dict[str, Row]:
+    """Rows of those tasks that the committed record or the user's own holds, by key."""
+    keys = [task.key for task in tasks]
+    found = committed().find(keys)
+    return found | personal().find(key for key in keys if key not in found)
+
+
+def obtain(
+    tasks: Sequence[Task],
+    group: str,
+    *,
+    workers: int = 1,
+    store: Record | None = None,
+    look_up: bool = True,
+) -> list[Row]:
+    """Rows of all tasks, in order: recorded ones looked up, the others computed and kept.
+
+    With CI set in the environment a missing one raises `MissingRuns`. `look_up=False` computes all
+    and keeps nothing (profile `smoke`).
+    """
+    if not look_up:
+        return [_work(task) for task in tasks]
+    store = store or personal()
+    found = recorded(tasks) | store.find(task.key for task in tasks)
+    missing = [task for task in tasks if task.key not in found]
+    if missing and os.environ.get("CI"):
+        raise MissingRuns(
+            f"{len(missing)} of {len(tasks)} tasks of {group} are not in the record, for instance "
+            f"{missing[0]}: run `python -m accel_core record {group}` and commit the result"
+        )
+    pieces = [missing[i : i + CHUNK] for i in range(0, len(missing), CHUNK)]
+    parallel = joblib.Parallel(n_jobs=workers, return_as="generator_unordered")
+    with tqdm(total=len(missing), desc=group, unit="task", disable=not missing) as bar:
+        for rows in parallel(joblib.delayed(_chunk)(piece) for piece in pieces) if pieces else ():
+            store.add(rows, group)
+            found |= {row.key: row for row in rows}
+            bar.update(len(rows))
+    return [found[task.key] for task in tasks]
+
+
+def _chunk(tasks: Iterable[Task]) -> list[Row]:
+    return [_work(task) for task in tasks]
+
+
+def _work(task: Task) -> Row:
+    torch.set_num_threads(1)
+    numba.set_num_threads(1)
+    outcome = task.run()
+    provenance = {
+        "when": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "versions": {m.__name__: m.__version__ for m in (np, numba, torch)},
+    }
+    series, arrays = (
+        {name: compact(values) for name, values in group.items()}
+        for group in (outcome.series, outcome.arrays)
+    )
+    return Row(task.key, task.resolved(), outcome.summary, series, arrays, provenance)
