@@ -17,6 +17,7 @@ from accel_core.claims.base import (
     SOURCES,
     UNTESTED,
 )
+from accel_core.intervals import Estimate
 
 NAMES = {
     "paper": "Arora, Cohen, Hazan (2018)",
@@ -28,14 +29,15 @@ NAMES = {
 MARKS = {REPRODUCED: "✓", CONDITION: "◐", NOT_REPRODUCED: "✗", UNTESTED: "?"}
 SCRIPT = """
 for (const box of document.querySelectorAll('.claims')) {
+  const all = [...box.querySelectorAll('details.claim')];
   const selects = [...box.querySelectorAll('select')];
   const show = () => {
     let shown = 0;
-    for (const entry of box.querySelectorAll('details.claim')) {
+    for (const entry of all) {
       entry.hidden = selects.some(s => s.value && entry.dataset[s.name] !== s.value);
       shown += !entry.hidden;
     }
-    box.querySelector('output').textContent = shown + ' claims';
+    box.querySelector('output').textContent = `${shown} of ${all.length} shown`;
   };
   selects.forEach(s => s.addEventListener('change', show));
   box.querySelector('form').hidden = false;
@@ -113,7 +115,10 @@ def _evidence(evidence: Mapping[str, object]) -> str:
         f"<tr><td>{escape(name)}</td><td>{escape(number(value))}</td></tr>"
         for name, value in evidence.items()
     )
-    return f"<table><tbody>{rows}</tbody></table>"
+    coverages = sorted({v.coverage for v in evidence.values() if isinstance(v, Estimate)})
+    said = ", ".join(f"{coverage:.1%}" for coverage in coverages)
+    note = f"<p>Median over starts [interval that covers it with {said}].</p>" if said else ""
+    return f"<table><tbody>{rows}</tbody></table>{note}"
 
 
 def number(value: object) -> str:
