@@ -189,7 +189,7 @@ square, row = np.eye(3), np.ones((1, 3))
         (lambda: theory.iterations(theory.TwoPoints(0.5), 2, [0.1]), "ratio ≥ 1"),
         (
             lambda: theory.stable_rates(theory.TwoPoints(9.0, horizon=2, tolerance=0.01), 2),
-            "horizon too short",
+            "raise the horizon",
         ),
     ],
 )
