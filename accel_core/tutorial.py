@@ -231,14 +231,14 @@ class Training:
     def series(self) -> dict[str, np.ndarray]:
         """What was recorded, up to the divergence if there is one.
 
-        ``cross_entropy`` and ``weight_penalty``: (iterations,), float32, their sum is the printed
-        loss. ``epoch`` and what `evaluate` found after it: (evaluations,).
+        ``cross_entropy`` and ``weight_penalty``: (iterations,), whose sum is the printed loss.
+        ``epoch`` and what `evaluate` found after it: (evaluations,).
         """
-        losses = self.losses[: self.step if self.diverged_at is None else self.diverged_at].cpu()
-        epochs = np.array(self.epochs).reshape(-1, 1 + len(EVALUATED))
-        return dict(zip(("cross_entropy", "weight_penalty"), losses.numpy().T, strict=True)) | dict(
-            zip(("epoch", *EVALUATED), epochs.T, strict=True)
-        )
+        end = self.step if self.diverged_at is None else self.diverged_at
+        entropy, penalty = self.losses[:end].cpu().double().numpy().T
+        columns = np.array(self.epochs).reshape(-1, 1 + len(EVALUATED)).T
+        evaluated = dict(zip(("epoch", *EVALUATED), columns, strict=True))
+        return {"cross_entropy": entropy, "weight_penalty": penalty, **evaluated}
 
     @property
     def status(self) -> str:

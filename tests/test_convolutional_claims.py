@@ -109,6 +109,12 @@ def test_slower_curves_are_not_reproduced_and_diverged_rates_are_named():
     assert (found.outcome, found.condition) == ("reproduced with a condition", "diverged: 0.1")
 
 
+def test_about_15_percent_more_parameters_are_counted():
+    verdict = criteria.parameters({}.__getitem__)
+    assert verdict.outcome == "reproduced"
+    assert verdict.evidence["ratio"] == pytest.approx(1 + (512**2 + 10**2) / 1_663_370)
+
+
 def test_a_missing_start_cannot_be_tested():
     def losses(spec, iteration):
         return falling(1_000, iteration), falling(1_000, iteration)

@@ -1,0 +1,160 @@
+"""The convolutional runs and the record: look them up, compute what is missing, tabulate.
+
+A run of the tutorial's length takes several minutes, so each is kept as soon as it is done, and a
+checkpoint is left every few hundred steps: a kill loses no more than that.
+"""
+
+import hashlib
+import json
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+
+import numpy as np
+import pandas as pd
+import torch
+from tqdm.auto import tqdm
+
+from . import datasets, records
+from .records import Record, RecordError, Row
+from .sweeps import MissingRuns
+from .tutorial import EVALUATED, Convolutional, Digits, Training, experiments, train
+
+NAME = "convolutional"  # of the experiment, and of its folder in the record
+NUMERICS = 1  # raised whenever the training's arithmetic changes a result beyond round-off
+# The training is chaotic from about the tenth step on: two ways of summing in float32 differ by
+# less than this share of the printed loss up to there (measured: 1e-4), and by a few per cent of
+# it fifty steps later. Their running means stay together, which the spread over seeds bounds.
+SAME_STEPS, SAME_LOSS = 10, 1e-3
+
+
+def resolved(spec: Convolutional) -> dict:
+    """The whole content of a specification, as plain JSON values."""
+    return {"experiment": NAME, **asdict(spec), "numerics": NUMERICS}
+
+
+def key(spec: Convolutional) -> str:
+    """Hash of the content: the run's name in the record."""
+    return hashlib.sha256(json.dumps(resolved(spec), sort_keys=True).encode()).hexdigest()[:24]
+
+
+def specs() -> list[Convolutional]:
+    """Every run of the figure, the robustness claims' included."""
+    return [spec for group in experiments().values() for spec in group]
+
+
+def digits() -> tuple[Digits, str]:
+    """MNIST in the tutorial's split, and its digest. Raises `datasets.DataUnavailable`."""
+    mnist = datasets.load("mnist")
+    return Digits.tutorial(*mnist.train, *mnist.test), mnist.digest
+
+
+def row(run: Training, digest: str) -> Row:
+    """What the record keeps of a finished run."""
+    series = run.series
+    summary = {"status": run.status, "diverged_at": run.diverged_at}
+    provenance = {
+        "data": digest,
+        "seconds": round(run.seconds, 1),
+        "when": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {run.device}, "
+        f"{torch.get_num_threads()} threads",
+        "versions": {"torch": str(torch.__version__), "python": platform.python_version()},
+    }
+    arrays = {name: series.pop(name) for name in ("epoch", *EVALUATED)}
+    return Row(key(run.spec), resolved(run.spec), summary, series, arrays, provenance)
+
+
+def lookup(wanted: Sequence[Convolutional]) -> dict[Convolutional, Row]:
+    """Those of the runs that the committed record or the user's own holds."""
+    found = {}
+    for record in (records.personal(), records.committed()):
+        found |= record.find(map(key, wanted))
+    return {spec: found[key(spec)] for spec in wanted if key(spec) in found}
+
+
+def compute(
+    wanted: Sequence[Convolutional], *, device: str = "cpu", store: Record | None = None
+) -> dict[Convolutional, Row]:
+    """Rows of all runs: recorded ones are looked up, the others computed one after the other, in
+    this order, and kept in the user's cache. With CI set a missing run raises `MissingRuns`."""
+    store = store or records.personal()
+    found = lookup(wanted)
+    missing = [spec for spec in wanted if spec not in found]
+    if missing and os.environ.get("CI"):
+        raise MissingRuns(
+            f"{len(missing)} of {len(wanted)} convolutional runs are not in the record, for "
+            f"instance {resolved(missing[0])}: run `python -m accel_core record {NAME}` and "
+            "commit the result"
+        )
+    data, digest = digits() if missing else (None, "")
+    folder = records.cache_folder() / "checkpoints"
+    folder.mkdir(parents=True, exist_ok=True)
+    for spec in missing:
+        checkpoint = folder / f"{key(spec)}-{digest[:8]}.pt"
+        with tqdm(total=spec.steps, desc=spec.name, unit="step") as bar:
+            run = train(
+                spec, data, device=device, checkpoint=checkpoint,
+                progress=lambda step, bar=bar: bar.update(step - bar.n),
+            )  # fmt: skip
+        found[spec] = row(run, digest)
+        store.add([found[spec]], NAME)
+        checkpoint.unlink()
+    return {spec: found[spec] for spec in wanted}
+
+
+def frame(rows: dict[Convolutional, Row]) -> pd.DataFrame:
+    """One row per run: the specification's fields, ``name``, ``status``, ``diverged_at``,
+    ``seconds`` and the arrays of `Training.series`."""
+    return pd.DataFrame(
+        [
+            {
+                **asdict(spec), "name": spec.name, "seconds": each.provenance["seconds"],
+                **each.summary, **each.series, **each.arrays,
+            }
+            for spec, each in rows.items()
+        ]
+    ).astype({"dense_std": float, "diverged_at": "Int64"})  # fmt: skip
+
+
+def recheck(rows: dict[Convolutional, Row], data: Digits, steps: int = SAME_STEPS) -> float:
+    """The largest relative difference of the first recorded losses from those computed here.
+
+    Raises `RecordError` naming the run and the step where it is more than ``SAME_LOSS``.
+    """
+    worst = 0.0
+    for spec, each in rows.items():
+        run = Training(spec, data)
+        run.advance(steps)
+        for name, now in run.series.items():
+            if name in each.series:
+                then = each.series[name][:steps]
+                off = np.abs(now - then) / np.maximum(printed(each)[:steps], np.finfo(float).tiny)
+                if not (off <= SAME_LOSS).all():
+                    raise RecordError(
+                        f"the run {key(spec)} ({resolved(spec)}) has another {name} at step "
+                        f"{int(off.argmax())} in the record, {then[off.argmax()]!r}, than when "
+                        f"computed again, {now[off.argmax()]!r}: the record was edited or the "
+                        "training changed. Restore it with git, or raise NUMERICS and compute anew."
+                    )
+                worst = max(worst, float(off.max()))
+    return worst
+
+
+def printed(each: Row) -> np.ndarray:
+    """The printed loss: cross-entropy and penalty."""
+    return each.series["cross_entropy"] + each.series["weight_penalty"]
+
+
+def of_chapter(profile: str, steps: int) -> dict[Convolutional, Row]:
+    """The runs that the chapter shows. ``smoke``: the first start of each, ``steps`` steps, from
+    scratch. ``paper``: the figure's and the bare ones, and what is recorded of the robustness
+    claims, whose absence the chapter states."""
+    if profile == "smoke":
+        data, digest = digits()
+        short = [replace(s, steps=steps) for each in experiments((0,)).values() for s in each]
+        return {spec: row(train(spec, data), digest) for spec in short}
+    groups = experiments()
+    return compute(groups["figure"] + groups["bare"]) | lookup(groups["rates"] + groups["stds"])

@@ -1,0 +1,125 @@
+"""Convolutional runs and the record: kept, looked up, tabulated, computed again."""
+
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+import torch
+
+from accel_core import convolutional_runs as runs
+from accel_core import records, tutorial
+from accel_core.records import RecordError
+from accel_core.sweeps import MissingRuns
+
+TINY = tutorial.Convolutional(
+    factored=True, seed=1, penalty="factors", steps=6, batch=16
+)  # one epoch of the 90 images below
+
+
+@pytest.fixture
+def data(tmp_path, monkeypatch):
+    """Random images in MNIST's place for this test alone, and a record and a cache of its own."""
+    source = np.random.default_rng(0)
+    images = source.integers(0, 256, (110, 28, 28), dtype=np.uint8)
+    labels = source.integers(0, 10, 110)
+    split = tutorial.Digits.tutorial(images[:90], labels[:90], images[90:], labels[90:], held_out=0)
+    monkeypatch.setattr(runs, "digits", lambda: (split, "digest-of-random-images"))
+    monkeypatch.setattr(records, "COMMITTED", tmp_path / "committed")
+    records.committed.cache_clear()
+    monkeypatch.setenv("ACCEL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("CI", raising=False)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield split
+    records.committed.cache_clear()
+    torch.set_num_threads(threads)
+
+
+def test_keys_tell_every_setting_apart():
+    changed = {
+        "factored": False, "seed": 2, "penalty": "product", "coefficient": 1e-3, "dropout": 0.1,
+        "rate": 0.02, "decay": 0.9, "momentum": 0.8, "std": 0.2, "dense_std": 0.1, "batch": 4,
+        "steps": 7, "evaluate_every": 2, "data": "other",
+    }  # fmt: skip
+    assert set(changed) == {field.name for field in fields(TINY)}
+    specs = [
+        replace(TINY, **{name: value}) for name, value in changed.items() if name != "factored"
+    ]
+    specs += [TINY, replace(TINY, penalty="product"), replace(TINY, factored=False, penalty="none")]
+    assert len({runs.key(spec) for spec in specs}) == len(set(specs))
+
+
+def test_a_run_is_computed_once_kept_and_found_again(data, monkeypatch):
+    (first,) = runs.compute([TINY]).values()
+    direct = tutorial.train(TINY, data)
+    np.testing.assert_array_equal(runs.printed(first), direct.losses.sum(1, dtype=torch.float64))
+    np.testing.assert_array_equal(first.arrays["test_accuracy"], [direct.epochs[0][3]])
+    assert not list((records.cache_folder() / "checkpoints").iterdir())
+
+    monkeypatch.setattr(runs, "train", lambda *_, **__: pytest.fail("was computed again"))
+    (again,) = runs.compute([TINY]).values()
+    assert again.checksum() == first.checksum()
+    records.committed().add([first], runs.NAME)
+    monkeypatch.setenv("ACCEL_CACHE", "/nowhere")
+    assert list(runs.lookup([TINY, replace(TINY, seed=5)])) == [TINY]
+
+
+def test_an_interrupted_run_is_continued(data, monkeypatch):
+    whole = tutorial.train(TINY, data)
+    step = tutorial.Training._one_step
+
+    def killed(run):
+        if run.step == 4:
+            raise KeyboardInterrupt
+        step(run)
+
+    monkeypatch.setattr(tutorial.Training, "_one_step", killed)
+    monkeypatch.setattr(
+        tutorial.train, "__kwdefaults__", tutorial.train.__kwdefaults__ | {"every": 2}
+    )
+    with pytest.raises(KeyboardInterrupt):
+        runs.compute([TINY])
+    begun_at = []
+    monkeypatch.setattr(
+        tutorial.Training, "_one_step", lambda run: (begun_at.append(run.step), step(run))
+    )
+    (row,) = runs.compute([TINY]).values()
+    assert begun_at == [4, 5]
+    np.testing.assert_array_equal(runs.printed(row), whole.losses.sum(1, dtype=torch.float64))
+
+
+def test_with_ci_set_a_missing_run_is_an_error_that_names_the_command(data, monkeypatch):
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(MissingRuns, match=r"1 of 1 .*'seed': 1.*record convolutional"):
+        runs.compute([TINY])
+
+
+def test_the_table_has_the_settings_the_end_and_the_curves(data, monkeypatch):
+    monkeypatch.setattr(tutorial, "CHUNK", 2)
+    other = replace(TINY, factored=False, penalty="product", rate=1e7, steps=20)
+    frame = runs.frame(runs.compute([TINY, other]))
+    assert frame.name.tolist() == ["factored, penalty on factors", "original"]
+    assert frame.status.tolist() == ["completed", "diverged"]
+    assert len(frame.cross_entropy[0]) == len(frame.weight_penalty[0]) == 6
+    assert len(frame.cross_entropy[1]) == frame.diverged_at[1] < 20
+    assert np.isfinite(frame.cross_entropy[1]).all()
+    assert frame.epoch[0].tolist() == [1.0]
+    assert frame.dense_std.isna().all()
+
+
+def test_recorded_losses_are_computed_again_and_an_edited_one_is_named(data):
+    rows = runs.compute([TINY])
+    assert runs.recheck(rows, data, steps=6) == 0
+    rows[TINY].series["weight_penalty"][4] *= 1.01
+    with pytest.raises(RecordError, match="another weight_penalty at step 4"):
+        runs.recheck(rows, data, steps=6)
+    assert runs.recheck(rows, data, steps=4) == 0
+
+
+def test_the_smoke_profile_computes_a_start_of_everything(data):
+    shown = runs.of_chapter("smoke", steps=1)
+    assert {spec.steps for spec in shown} == {1}
+    assert {replace(spec, steps=8_600) for spec in shown} == {
+        spec for group in tutorial.experiments((0,)).values() for spec in group
+    }
+    assert not list(records.personal())
