@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from test_claims import PRINTED, experiments, figure, grid
 
 from accel_core import __main__ as command_line
 from accel_core import front_page
@@ -55,6 +56,20 @@ def test_every_folder_of_the_project_has_a_line():
 def test_a_section_without_markers_is_an_error():
     with pytest.raises(ValueError, match="exactly one <!-- tree:begin -->"):
         front_page.replaced("no markers", {"tree": "x"})
+
+
+def test_the_answer_is_computed_from_the_runs():
+    paper = experiments(grid(figure()), paper_curves=PRINTED)
+    said = front_page.answer(paper.__getitem__)
+    assert said.count("\n- ") == 2 and "depth 3 2.2 [" in said
+    other = experiments(grid(figure(l4=(1, 1.6, 0.9))), paper_curves=PRINTED)
+    said = front_page.answer(other.__getitem__)
+    assert "depth 3 0.9 [" in said and "depth 3 is faster than 1”: *not reproduced*" in said
+
+
+def test_no_answer_is_claimed_without_the_runs():
+    said = front_page.answer({"paper_curves": PRINTED}.__getitem__)
+    assert said == "*No answer yet: the runs of 'tuned_rates' are not in the record.*"
 
 
 # ---- every snippet on the pages ------------------------------------------------------------------
