@@ -112,18 +112,22 @@ class Setting:
 
 LEVY_WANG = Setting()
 PAPER = Setting(4.0, 1_000_000, 5e-1, "near_zero", False, 1, 1.0, "float64")
-MEDIUM, LONG = 10_000, 1_000_000  # iterations trained: ℓ4, and ℓ2 where the walk goes on to 10⁶
+MEDIUM, LONG, PAPERS = 10_000, 100_000, 1_000_000  # budgets on the way; ℓ4 is trained to MEDIUM
 
 # Each order is the list of (factor, value) that leads from LEVY_WANG to PAPER.
-_DETAILS = [("start", "near_zero"), ("bias", False), ("width", 1), ("share", 1.0),
-            ("precision", "float64")]  # fmt: skip
+_START, _BIAS, _WIDTH = ("start", "near_zero"), ("bias", False), ("width", 1)
+_SHARE, _PRECISION, _UPPER = ("share", 1.0), ("precision", "float64"), ("upper", 5e-1)
+_LOSS, _MEDIUM, _LONG, _PAPERS = ("p", 4.0), *(("budget", n) for n in (MEDIUM, LONG, PAPERS))
 ORDERS: dict[str, list[tuple[str, object]]] = {
-    "details first, loss last": [*reversed(_DETAILS), ("upper", 5e-1), ("budget", MEDIUM),
-                                 ("budget", LONG), ("p", 4.0)],
-    "loss first, long budget last": [("p", 4.0), ("budget", MEDIUM), ("upper", 5e-1), *_DETAILS,
-                                     ("budget", LONG)],
-    "budget first, loss last": [("budget", MEDIUM), ("budget", LONG), ("upper", 5e-1), *_DETAILS,
-                                ("p", 4.0)],
+    "details first, loss last": [
+        _SHARE, _WIDTH, _BIAS, _START, _PRECISION, _UPPER, _MEDIUM, _PAPERS, _LOSS
+    ],
+    "loss first, long budget last": [
+        _LOSS, _MEDIUM, _UPPER, _SHARE, _START, _BIAS, _WIDTH, _PRECISION, _PAPERS
+    ],
+    "budget first, loss last": [
+        _MEDIUM, _LONG, _UPPER, _SHARE, _BIAS, _START, _WIDTH, _PRECISION, _PAPERS, _LOSS
+    ],
 }  # fmt: skip
 
 
@@ -137,8 +141,10 @@ def settings(order: str) -> list[tuple[str, Setting]]:
 
 
 def factorial(dataset: str = "ethanol") -> list[Cell]:
-    """Loss × start × bias × width, on all rows in float32 (the walks show what precision does); with
-    the paper's other start and the report's widest layer beside them at ℓ4, for two claims."""
+    """Loss × start × bias × width, on all rows in float32 (the walks show what precision does).
+
+    At ℓ4 the paper's other start and the report's widest layer stand beside them, for two claims.
+    """
     base = replace(PAPER, dataset=dataset, precision="float32")
     crossed = [
         replace(base, p=p, start=start, bias=bias, width=width)
@@ -154,15 +160,15 @@ def factorial(dataset: str = "ethanol") -> list[Cell]:
 
 def cells() -> list[Cell]:
     """All that is trained, each once: the walks' settings and the factorials."""
-    wanted = dict.fromkeys(factorial("ethanol") + factorial("abalone"))
+    wanted: dict[Cell, None] = {}
     for order in ORDERS:
         for _, setting in settings(order):
-            if (setting.p, setting.budget) == (4.0, LONG):
-                continue  # the paper's corner: `tuned_rates` has it
+            if setting.budget == PAPERS:
+                continue  # the paper's corners: `tuned_rates` has them
             iterations = max(setting.budget, MEDIUM)
             for seed in range(SEEDS):
                 wanted |= {setting.cell(iterations, seed): None}
-    return list(wanted)
+    return list(wanted | dict.fromkeys(factorial("ethanol") + factorial("abalone")))
 
 
 def run_tables(rows: Sequence[Row]) -> pd.DataFrame:
@@ -195,8 +201,8 @@ def compare(runs: pd.DataFrame, budget: int, upper: float) -> pd.DataFrame:
     """Depth 2 and 3 against depth 1 within one cell, at a budget and an upper end of the grid.
 
     `runs`: the run table of one cell (all starts). Columns: budget, upper, depth, seed, low and
-    high (bounds of the speed-up of this start), gain (ratio of distances at the budget), and for each
-    depth its tuned rate and whether that is the grid's upper end.
+    high (bounds of the speed-up of this start), gain (ratio of distances at the budget), and for
+    each depth its tuned rate and whether that is the grid's upper end.
     """
     frame = _shortened(runs[runs.rate <= upper], budget)
     layer = frame[frame.depth == 1]
