@@ -53,12 +53,11 @@ def record(names: list[str], workers: int | None) -> int:
     Interrupt it whenever you like: what was computed is kept, and the next call goes on from there.
     """
     from .experiments import EXPERIMENTS, experiment
-    from .records import committed
     from .sweeps import compute, promote
 
     os.environ.pop("CI", None)  # there a missing run is an error; here it is what is wanted
     for name in names or EXPERIMENTS:
-        rows = compute(experiment(name).specs(), name, workers=workers)
+        compute(experiment(name).specs(), name, workers=workers)
         shard = promote(name)
         print(f"{name}: {shard.relative_to(ROOT) if shard else 'complete, nothing to add'}")
     return 0
@@ -154,7 +153,7 @@ def _told() -> tuple[type[Exception], ...]:
     from .datasets import DataError
     from .records import RecordError
 
-    return DataError, RecordError, KeyError, ValueError
+    return DataError, RecordError, LookupError, ValueError
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -138,6 +139,7 @@ def unknown_keys(config):
     return found
 
 
+@cache
 def sphinx_values(extra):
     """Names of all configuration values that Sphinx has with Jupyter Book's extensions."""
     script = (
