@@ -80,6 +80,21 @@ def runs(name: str):
     return run_table(found)
 
 
+def bench() -> int:
+    """Measure the trainer beside the plain loop and the bare matrix products (needs the data)."""
+    from .bench import speeds
+
+    for p in (2, 4):
+        measured = speeds(p)
+        print(f"ℓ{p} on ethanol, one core, model-iterations per second:")
+        for name, speed in measured.items():
+            print(f"  {name:<22}{speed:>14,.0f}")
+        trainer, plain, products = measured.values()
+        print(f"  the trainer is {trainer / plain:.1f} times the plain loop, ", end="")
+        print(f"{trainer / products:.2f} times the bare products")
+    return 0
+
+
 def readme() -> int:
     """Write the generated sections of README.md anew."""
     from .front_page import replaced, sections
@@ -131,7 +146,7 @@ def parser() -> argparse.ArgumentParser:
     recording = add(record)
     recording.add_argument("names", nargs="*", metavar="NAME", help="experiments (default: all)")
     recording.add_argument("--workers", type=int, help="processes (default: one for each core)")
-    for function in (readme, outputs, costs):
+    for function in (bench, readme, outputs, costs):
         add(function)
     return top
 
