@@ -116,19 +116,21 @@ class Data:
         return np.concatenate([W.ravel(), theta[first:]])
 
     def original(self, W: Array) -> Array:
-        """End-to-end matrices (…, D) in the trained basis as (…, d + bias) in the original one."""
-        W = W[..., : self.d + self.bias].astype(float)
+        """End-to-end rows (m·k, D) in the trained basis as (m·k, d + bias) in the original one."""
+        W = W[:, : self.d + self.bias].astype(float)
         if self.basis is not None:
-            W[..., : self.d] = W[..., : self.d] @ self.basis.T
+            for w in W:  # one at a time: BLAS sums in another order where there are more
+                w[: self.d] = self.basis @ w[: self.d]
         return W
 
     def loss(self, W: Array) -> Array:
         """Losses (m,) of end-to-end rows W (m·k, D) in the trained basis."""
         if self.problem.p == 2:
             # optimum + a square: exact near the optimum, where the loss itself would cancel
-            gap = self.original(W).reshape(-1, self.k, self.d + self.bias) - self.optimum.end_to_end
             m = self.problem.moments.with_bias() if self.bias else self.problem.moments
-            return self.optimum.loss + np.einsum("mki,ij,mkj->m", gap, m.xx, gap)
+            ends = self.original(W).reshape(-1, self.k, self.d + self.bias)
+            gaps = ends - self.optimum.end_to_end
+            return self.optimum.loss + np.array([np.vdot(gap @ m.xx, gap) for gap in gaps])
         rows = -(-len(W) // kernels.TILE) * kernels.TILE
         padded, total = np.zeros((rows, self.D), self.dtype), np.zeros(rows, self.dtype)
         padded[: len(W)] = W

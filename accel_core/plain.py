@@ -121,7 +121,7 @@ def train_plain(
         left,
         np.array(kept, np.int64),
         np.array(losses),
-        np.array(products).reshape(len(kept), problem.k, -1),
+        np.array(products).reshape(len(kept), problem.k, problem.d + run.bias),
         states,
     )
 
