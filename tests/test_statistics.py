@@ -317,6 +317,13 @@ def test_gain_at_the_budget_is_the_ratio_of_distances():
     assert "target" not in row
 
 
+def test_a_distance_rounded_to_zero_or_below_is_tiny_not_an_error():
+    base = frame({0.1: [50] * 2}, finals={0.1: [0.4, 0.4]})
+    deep = frame({0.1: [50] * 2}, depth=2, finals={0.1: [0.0, -1e-17]})
+    row = only(gain_at_budget(pd.concat([base, deep]), baseline={"depth": 1}))
+    assert 1e300 < row.speedup.low <= row.speedup.high < math.inf
+
+
 @given(st.lists(st.floats(2, 900), min_size=1, max_size=6), st.floats(0.01, 1))
 def test_a_model_k_times_as_fast_has_speedup_k(times, share):
     faster = [max(time * share, 1.5) for time in times]
