@@ -195,6 +195,11 @@ class Together:
     def iterations(self) -> int:
         return self.parts[0].iterations
 
+    @property
+    def shown(self) -> tuple[tuple[float, int, float], ...]:
+        """What the pages draw beside the tuned rates: see `Sweep.shown`."""
+        return tuple(shown for part in self.parts for shown in part.shown)
+
     def specs(self) -> list[Spec]:
         """Every run of the experiment."""
         return [spec for part in self.parts for spec in part.specs()]
@@ -228,6 +233,25 @@ def _identity(name: str, width: int) -> Together:
     return Together(name, (layer, deep))
 
 
+def _finer(low: float, best: float, high: float) -> tuple[float, ...]:
+    """Ten steps where the paper's grid has one: from three of them below the best rate of the grid
+    to its upper neighbour. (Lower rates are slower throughout: stable curves are one curve in
+    rate × iterations.)"""
+    below = np.geomspace(low, best, 11)[-4:-1]
+    return tuple(float(f"{rate:.3g}") for rate in (*below, *np.geomspace(best, high, 11)))
+
+
+# The best rate of each model in `tuned_rates` and its neighbours in the grid; a test holds the best
+# ones to the record.
+FINER = (
+    (2.0, 1, _finer(5e-3, 1e-2, 5e-2)),
+    (2.0, 2, _finer(5e-4, 1e-3, 5e-3)),
+    (2.0, 3, _finer(1e-3, 5e-3, 1e-2)),
+    (4.0, 1, _finer(1e-4, 5e-4, 1e-3)),
+    (4.0, 2, _finer(5e-5, 1e-4, 5e-4)),
+    (4.0, 3, _finer(1e-5, 5e-5, 1e-4)),
+)
+
 # Constants of TensorFlow 1, in which the paper's experiments were run; `…_torch` has PyTorch's.
 ADAGRAD, ADADELTA = AdaGrad(accumulator=0.1, epsilon=0.0), AdaDelta(rho=0.95, epsilon=1e-8)
 ADAM = Adam(epsilon_hat=True)
@@ -236,6 +260,7 @@ EXPERIMENTS = {
     e.name: e
     for e in (
         Sweep("tuned_rates", 1_000_000),
+        Sweep("tuned_rates_fine", 1_000_000, rates_of=FINER),
         Sweep("tuned_rates_trimmed", 1_000_000, trimmed=True),
         Together(
             "emulation",
