@@ -1,0 +1,43 @@
+"""The runs of a chapter, by profile: from the record (paper), or in small from scratch (smoke)."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import pandas as pd
+
+from . import sweeps
+from .chapter import PROFILES
+from .experiments import experiment
+from .figures import PRINTED
+
+__all__ = ["SMOKE", "runs"]
+
+SMOKE = 200  # iterations
+
+
+def runs(profile: str, iterations: int = SMOKE) -> Callable[[str], pd.DataFrame]:
+    """A function from an experiment's name to its run table ('paper_curves': the printed ones).
+
+    'paper': looked up, missing runs computed and kept. 'smoke': all starts of the experiment for a
+    few iterations, nothing looked up and nothing kept.
+    """
+    if profile not in PROFILES:
+        raise ValueError(f"profile = {profile!r}: must be one of {', '.join(PROFILES)}")
+
+    @cache
+    def table(name: str) -> pd.DataFrame:
+        if name == "paper_curves":
+            return pd.read_csv(PRINTED)
+        if profile == "paper":
+            return sweeps.frame(name)
+        specs = experiment(name).scaled(iterations, seeds=5).specs()
+        with tempfile.TemporaryDirectory() as folder:
+            pieces = [sweeps.run_shard(p, Path(folder))[0] for p in sweeps.shards(specs)]
+        found = {row.key: row for rows in pieces for row in rows}
+        return sweeps.run_table({spec.key: found[spec.key] for spec in specs})
+
+    return table

@@ -1,0 +1,111 @@
+"""Tables of the chapters on the paper's figures: deviations from the printed curves, and races."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import pandas as pd
+
+from .claims.printed import SKIPPED, Curve, deviations, implied_rate, nearest
+from .intervals import Estimate
+from .statistics import tune
+
+__all__ = ["deviation_table", "markdown", "race_view", "sci"]
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """A table in Markdown: numbers to three digits, no index."""
+    rows = [list(table.columns), ["---"] * len(table.columns)]
+    rows += [[_cell(value) for value in row] for row in table.itertuples(index=False)]
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def sci(number: float) -> str:
+    """Three digits, thousands separated: 0.00123, 12.3, 123,000; '> budget' stays a word."""
+    if not np.isfinite(number):
+        return "∞" if number > 0 else "–"
+    return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.3g}"
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float | np.floating):
+        return sci(value)
+    if isinstance(value, Estimate):
+        return f"{value}"
+    return str(value).replace("|", "\\|").replace("\n", " ")
+
+
+def deviation_table(
+    curves: Mapping[str, tuple[Curve, pd.DataFrame]], rate: float | None = None
+) -> pd.DataFrame:
+    """One row per printed curve: name → (printed curve, the runs of our counterpart).
+
+    Deviation in dex over the last 90 % of the axis, median start [all starts], at the stated `rate`
+    (default: the tuned one) and at the nearest of the grid. For gradient descent also the rate at
+    which its stable curves, stretched along the axis, come nearest, and how near.
+    """
+    return pd.DataFrame(
+        [_deviation(name, curve, runs, rate) for name, (curve, runs) in curves.items()]
+    )
+
+
+def _deviation(name: str, curve: Curve, runs: pd.DataFrame, rate: float | None) -> dict:
+    after = SKIPPED * runs.budget.iloc[0]
+    table = deviations(runs, curve, after)
+    stated = rate if rate is not None else tune(runs).rate.iloc[0]
+    at, best = table[table.rate.eq(stated)].iloc[0], nearest(table)
+    row = {
+        "printed curve": name,
+        "tuned rate" if rate is None else "stated rate": f"{stated:g}",
+        "dex": at.dex,
+        "diverged": f"{at.diverged} of {at.dex.n}",
+        "nearest rate": f"{best.rate:g}",
+        "dex there": best.dex,
+        "nearest single start": min(min(dexes.values()) for dexes in table.by_start),
+    }
+    if runs.rule.iloc[0] == "GradientDescent()":
+        row["rate that would give it (dex)"] = _implied(curve, runs, after)
+    return row
+
+
+def _implied(curve: Curve, runs: pd.DataFrame, after: float) -> str:
+    """From the largest rate at which no start diverges: median over starts of the implied rate."""
+    alive = runs.groupby("rate").status.apply(lambda status: status.eq("completed").all())
+    if not alive.any():
+        return "–"
+    stable = runs[runs.rate.eq(alive[alive].index.max())]
+    found = np.array([implied_rate(run, curve, after) for _, run in stable.iterrows()])
+    if not np.isfinite(found[:, 1]).any():
+        return "–"
+    rate, dex = found[np.argsort(found[:, 1])[len(found) // 2]]
+    return f"{rate:.2g} ({dex:.2g})" if np.isfinite(dex) else "–"
+
+
+def race_view(
+    table: pd.DataFrame, cost: Mapping[str, float] | None = None, names: Iterable[str] = ()
+) -> pd.DataFrame:
+    """`races.race_table` as a page shows it: targets, rates, iterations, speed-ups, censored ones.
+
+    `cost`: race name → cost of an iteration of the model over that of the other; adds the speed-up
+    in that cost. A speed-up "> x" or "< x" is a bound: one of the two has not met the target.
+    """
+    rows = []
+    for row in table.itertuples():
+        shown = {
+            "comparison": row.race.name,
+            "target (share of the budget)": f"{sci(row.target)} ({row.race.fraction:.0%})",
+            "rates": f"{_rate(row.rate, row.edge)} / {_rate(row.baseline_rate, row.baseline_edge)}",
+            "iterations": f"{sci(row.value)} / {sci(row.baseline_value)}",
+            "speed-up [all starts]": str(row.speedup),
+            "never there": f"{row.censored} / {row.baseline_censored}",
+        }
+        if cost:
+            each = row.speedup
+            shown["in arithmetic"] = f"{sci(each.median_low / cost[row.race.name])}"
+        rows.append(shown)
+    return pd.DataFrame(rows)
+
+
+def _rate(rate: float, edge: str) -> str:
+    return f"{rate:g}{' (edge)' if edge else ''}"
