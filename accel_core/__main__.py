@@ -96,9 +96,13 @@ def bench() -> int:
 
 
 def readme() -> int:
-    """Write the generated sections of README.md anew."""
-    from .front_page import replaced, sections
+    """Write the generated sections of README.md anew, and draw its figure from the record."""
+    from .front_page import FIGURE, draw, replaced, sections
 
+    try:
+        draw(runs, ROOT / FIGURE)
+    except KeyError as missing:
+        print(f"no figure: {missing.args[0]}", file=sys.stderr)
     path = ROOT / "README.md"
     text = path.read_text(encoding="utf8")
     path.write_text(replaced(text, sections(ROOT, runs)), encoding="utf8")

@@ -72,6 +72,26 @@ def test_no_answer_is_claimed_without_the_runs():
     assert said == "*No answer yet: the runs of 'tuned_rates' are not in the record.*"
 
 
+def test_the_main_figure_is_drawn_from_the_runs(tmp_path):
+    paper = experiments(grid(figure()), paper_curves=PRINTED).__getitem__
+    for name in ("one.svg", "two.svg"):
+        front_page.draw(paper, tmp_path / name)
+    first = (tmp_path / "one.svg").read_text("utf8")
+    assert first == (tmp_path / "two.svg").read_text("utf8")
+    assert front_page.drawn(paper) in first
+    other = experiments(grid(figure(l4=(1, 1.6, 2.3))), paper_curves=PRINTED).__getitem__
+    assert front_page.drawn(other) != front_page.drawn(paper)
+
+
+def test_the_main_figure_is_current():
+    path = ROOT / front_page.FIGURE
+    if path.exists():
+        assert front_page.drawn(command_line.runs) in path.read_text("utf8"), "run `make readme`"
+    else:
+        with pytest.raises(KeyError, match="not recorded"):
+            command_line.runs("tuned_rates")
+
+
 # ---- every snippet on the pages ------------------------------------------------------------------
 
 
