@@ -10,7 +10,7 @@ the first, to where the second, with Adam the single layer, is at a share of the
 | 0.1 | 0.85 | 0.45 | 0.91 | 0.88 | 0.96 |
 | 0.2 | 1.23 | 0.60 | 1.12 | 1.17 | 1.04 |
 | 0.4 | 1.81 | 0.87 | 1.46 | 1.64 | 1.13 |
-| 0.8 | 2.61 | 1.35 | 1.84 | 2.08 | 1.13 |
+| 0.8 | 2.62 | 1.35 | 1.84 | 2.08 | 1.13 |
 
 So by the printed curves themselves the sentence about AdaDelta holds late only; a test recomputes
 this table and says so.
