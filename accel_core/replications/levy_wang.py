@@ -119,7 +119,7 @@ def draws(seeds: int = SEEDS) -> list[Draw]:
         Draw(d, start, rule, seed, split)
         for d in both
         for start in STARTS
-        for rule in RULES
+        for rule in (RULES if start == "near_identity" else ("SGD",))  # as in the report
         for seed in numbers
         for split in (REPORT_SPLIT, seed + 1)
     ]
