@@ -259,7 +259,7 @@ ADAM = Adam(epsilon_hat=True)
 EXPERIMENTS = {
     e.name: e
     for e in (
-        Sweep("tuned_rates", 1_000_000),
+        Sweep("tuned_rates", 1_000_000, shown=((2.0, 3, 5e-4),)),
         Sweep("tuned_rates_fine", 1_000_000, rates_of=FINER),
         Sweep("tuned_rates_trimmed", 1_000_000, trimmed=True),
         Together(
