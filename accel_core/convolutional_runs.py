@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pandas as pd
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 from tqdm.auto import tqdm
 
 from . import datasets, records
@@ -26,7 +27,7 @@ NAME = "convolutional"  # of the experiment, and of its folder in the record
 NUMERICS = 1  # raised whenever the training's arithmetic changes a result beyond round-off
 # The training is chaotic from about the tenth step on: two ways of summing in float32 differ by
 # less than this share of the printed loss up to there (measured: 1e-4), and by a few per cent of
-# it fifty steps later. Their running means stay together, which the spread over seeds bounds.
+# it fifty steps later.
 SAME_STEPS, SAME_LOSS = 10, 1e-3
 
 
@@ -148,13 +149,38 @@ def printed(each: Row) -> np.ndarray:
     return each.series["cross_entropy"] + each.series["weight_penalty"]
 
 
+def operations_of_a_step(spec: Convolutional) -> int:
+    """Multiplications and additions of matrix products and convolutions in one training step."""
+    images, labels = torch.zeros(2 * spec.batch, 1, 28, 28), torch.zeros(2 * spec.batch, dtype=int)
+    run = Training(spec, Digits(images, labels, images, labels))
+    with FlopCounterMode(display=False) as counter:
+        run.advance(1)
+    return counter.get_total_flops()
+
+
 def of_chapter(profile: str, steps: int) -> dict[Convolutional, Row]:
-    """The runs that the chapter shows. ``smoke``: the first start of each, ``steps`` steps, from
-    scratch. ``paper``: the figure's and the bare ones, and what is recorded of the robustness
-    claims, whose absence the chapter states."""
+    """The runs that the chapter shows.
+
+    ``smoke``: a first start of each network, ``steps`` steps, from scratch. ``paper``: what is
+    recorded, as far as a machine carried it; the chapter states what is not (`missing`). Raises
+    `MissingRuns` where not even one start of the figure is.
+    """
     if profile == "smoke":
         data, digest = digits()
-        short = [replace(s, steps=steps) for each in experiments((0,)).values() for s in each]
+        few = [spec for group in experiments((0,)).values() for spec in group[:3]]
+        short = [replace(spec, steps=steps) for spec in few]
         return {spec: row(train(spec, data), digest) for spec in short}
-    groups = experiments()
-    return compute(groups["figure"] + groups["bare"]) | lookup(groups["rates"] + groups["stds"])
+    found = lookup(specs())
+    if absent := [spec for spec in experiments((0,))["figure"] if spec not in found]:
+        raise MissingRuns(
+            f"{absent[0].name}, seed 0, is not in the record: run `python -m accel_core record "
+            f"{NAME}`, about an hour a start on one core"
+        )
+    return found
+
+
+def missing(rows: dict[Convolutional, Row]) -> dict[str, list[Convolutional]]:
+    """Group of `experiments` → its runs that are not among these."""
+    return {
+        name: [spec for spec in group if spec not in rows] for name, group in experiments().items()
+    }

@@ -6,10 +6,12 @@ networks of one seed share).
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
+
+from .intervals import Estimate, median_interval
 
 HALF = 50  # a running mean is over 2·HALF + 1 minibatches
 SPACING = 5  # neighbouring points of a printed curve that are averaged: about 200 minibatches
@@ -35,6 +37,22 @@ def ratio(original: float, factored: float, budget: float) -> tuple[float, float
     low = 0.0 if math.isinf(factored) else min(original, budget) / factored
     high = math.inf if math.isinf(original) else original / min(factored, budget)
     return low, high
+
+
+def speedups(
+    pairs: Sequence[tuple[ArrayLike, ArrayLike]], targets: Iterable[float]
+) -> dict[float, Estimate]:
+    """Target → iterations of the first curve over those of the second, over the pairs.
+
+    Targets that no curve reaches are left out.
+    """
+    found = {}
+    for target in targets:
+        reached = [[iterations_to(curve, target) for curve in pair] for pair in pairs]
+        if np.isfinite(reached).any():
+            bounds = [ratio(*each, len(pair[0])) for each, pair in zip(reached, pairs, strict=True)]
+            found[target] = median_interval(*zip(*bounds, strict=True))
+    return found
 
 
 def gap(

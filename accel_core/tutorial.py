@@ -74,6 +74,16 @@ class Convolutional:
             return "original" + (", no penalty" if self.penalty == "none" else "")
         return f"factored, {suffix}"
 
+    def __str__(self) -> str:
+        """The name, the seed, and what differs from the tutorial."""
+        usual = Convolutional(factored=self.factored, seed=self.seed, penalty=self.penalty)
+        changed = [
+            f"{field} {value:g}"
+            for field, value in asdict(self).items()
+            if value != getattr(usual, field) and field not in ("evaluate_every", "data")
+        ]
+        return ", ".join([self.name, f"seed {self.seed}", *changed])
+
 
 def experiments(seeds: tuple[int, ...] = (0, 1, 2)) -> dict[str, tuple[Convolutional, ...]]:
     """The figure's runs in groups, in the order in which they are worth having.

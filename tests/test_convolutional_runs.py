@@ -120,6 +120,6 @@ def test_the_smoke_profile_computes_a_start_of_everything(data):
     shown = runs.of_chapter("smoke", steps=1)
     assert {spec.steps for spec in shown} == {1}
     assert {replace(spec, steps=8_600) for spec in shown} == {
-        spec for group in tutorial.experiments((0,)).values() for spec in group
+        spec for group in tutorial.experiments((0,)).values() for spec in group[:3]
     }
     assert not list(records.personal())

@@ -22,7 +22,7 @@ from accel_core.claims.base import (
     select,
 )
 from accel_core.intervals import Estimate, median_interval
-from accel_core.minibatch_losses import deviation, gap, iterations_to, ratio
+from accel_core.minibatch_losses import deviation, gap, iterations_to, ratio, speedups
 
 CHAPTER = "24-convolutional"
 EXPERIMENT = "convolutional"
@@ -48,30 +48,19 @@ def _runs(runs: Runs, seeds: Iterable[int] | None = None, **settings: object) ->
     return frame.set_index("seed").sort_index()
 
 
-def _printed(run: Mapping) -> np.ndarray:
+def printed_loss(run: Mapping) -> np.ndarray:
+    """The curve that the tutorial prints."""
     return np.asarray(run["cross_entropy"]) + np.asarray(run["weight_penalty"])
 
 
-def _entropy(run: Mapping) -> np.ndarray:
+def cross_entropy(run: Mapping) -> np.ndarray:
+    """The curve without the penalty."""
     return np.asarray(run["cross_entropy"])
 
 
-def speedups(
-    original: pd.DataFrame, factored: pd.DataFrame, curve, targets: Sequence[float]
-) -> dict[float, Estimate]:
-    """Target → iterations of original over those of factored, paired by seed.
-
-    Targets that no run reaches are left out.
-    """
-    found = {}
-    for target in targets:
-        pairs = [
-            (iterations_to(curve(a), target), iterations_to(curve(b), target), len(curve(a)))
-            for (_, a), (_, b) in zip(original.iterrows(), factored.iterrows(), strict=True)
-        ]
-        if any(min(of, to) < math.inf for of, to, _ in pairs):
-            found[target] = median_interval(*zip(*(ratio(*pair) for pair in pairs), strict=True))
-    return found
+def _speedups(original: pd.DataFrame, factored: pd.DataFrame, curve, targets: Sequence[float]):
+    pairs = [(curve(a), curve(b)) for (_, a), (_, b) in _paired(original, factored)]
+    return speedups(pairs, targets)
 
 
 def judge_speedups(found: Mapping[str, Estimate]) -> Verdict:
@@ -101,10 +90,10 @@ def faster(runs: Runs) -> Verdict:
     """
     original, factored = (_runs(runs, factored=value) for value in (False, True))
     printed = judge_speedups(
-        _named(speedups(original, factored, _printed, PRINTED_TARGETS), "printed loss")
+        _named(_speedups(original, factored, printed_loss, PRINTED_TARGETS), "printed loss")
     )
     entropy = judge_speedups(
-        _named(speedups(original, factored, _entropy, ENTROPY_TARGETS), "cross-entropy")
+        _named(_speedups(original, factored, cross_entropy, ENTROPY_TARGETS), "cross-entropy")
     )
     parts = [gap(a, b, GAPS) for (_, a), (_, b) in _paired(original, factored)]
     shares = np.array([part["cross_entropy"] / part["printed"] for part in parts])
@@ -125,7 +114,7 @@ def faster_bare(runs: Runs) -> Verdict:
     bare = {"penalty": "none", "dropout": 0.0}
     original, factored = (_runs(runs, factored=value, **bare) for value in (False, True))
     return judge_speedups(
-        _named(speedups(original, factored, _entropy, ENTROPY_TARGETS), "cross-entropy")
+        _named(_speedups(original, factored, cross_entropy, ENTROPY_TARGETS), "cross-entropy")
     )
 
 
@@ -158,7 +147,7 @@ def _deviations(runs: Runs, curve: str, ours: pd.DataFrame) -> Estimate:
     printed = select(runs(PRINTED), figure="fig6_convnet", curve=curve)
     return median_interval(
         [
-            float(np.median(np.abs(deviation(printed.iteration, printed.value, _printed(run)))))
+            float(np.median(np.abs(deviation(printed.iteration, printed.value, printed_loss(run)))))
             for _, run in ours.iterrows()
         ]
     )
@@ -176,13 +165,13 @@ def same_gap_rates(runs: Runs) -> Verdict:
     tuned = {}
     for target in PRINTED_TARGETS:
         best = [
-            min((iterations_to(_printed(run), target) for run in each.values() if _whole(run)),
+            min((iterations_to(printed_loss(run), target) for run in each.values() if _whole(run)),
                 default=math.inf)
             for each in (original, factored)
         ]  # fmt: skip
         if min(best) < math.inf:
             name = f"speed-up to printed loss {target:g}, base rates tuned"
-            bounds = ratio(*best, len(_printed(original[rates[0]])))
+            bounds = ratio(*best, len(printed_loss(original[rates[0]])))
             tuned[name] = median_interval(*([bound] for bound in bounds))
     evidence = {**verdict.evidence, **tuned}
     lost = [name for name, estimate in tuned.items() if not estimate.within(lower=1)]

@@ -1,0 +1,185 @@
+"""The convolutional chapter's tables and curves, from `convolutional_runs.frame`'s table of runs.
+
+Numbers over starts are medians with their range, as `intervals.median_interval` prints them.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from . import figures
+from .intervals import median_interval
+from .minibatch_losses import deviation, gap, smooth
+from .minibatch_losses import speedups as minibatch_speedups
+from .tutorial import EVALUATED, Convolutional
+
+PRODUCT, FACTORS = "factored, penalty on product", "factored, penalty on factors"
+# network → the printed curve that it answers to
+COUNTERPARTS = {
+    "original": "original",
+    PRODUCT: "overparameterized",
+    FACTORS: "overparameterized",
+}
+COLOURS = dict(zip(COUNTERPARTS, map(figures.depth_colour, (1, 2, 3)), strict=True))
+
+
+def protocol(runs: pd.DataFrame) -> pd.DataFrame:
+    """The figure's runs among these: the tutorial's dropout, base rate and start."""
+    usual = runs.rate.eq(Convolutional.rate) & runs.dense_std.isna()
+    return runs[usual & runs.dropout.gt(0)]
+
+
+def printed(run: pd.Series) -> np.ndarray:
+    """The loss that the tutorial prints, (iterations,)."""
+    return run.cross_entropy + run.weight_penalty
+
+
+def draw(axes: Axes, runs: pd.DataFrame, curve, **style) -> None:
+    """One line per start of each of the figure's networks; ``curve(run)`` gives x and y, or y."""
+    for name, colour in COLOURS.items():
+        for number, (_, run) in enumerate(_starts(runs, name).iterrows()):
+            values = curve(run)
+            values = values if isinstance(values, tuple) else (np.arange(len(values)), values)
+            label = name if number == 0 else None
+            axes.semilogy(*values, color=colour, label=label, alpha=0.7, **style)
+
+
+def _starts(runs: pd.DataFrame, name: str) -> pd.DataFrame:
+    found = protocol(runs)
+    return found[found.name.eq(name)].set_index("seed").sort_index()
+
+
+def _pairs(one: pd.DataFrame, other: pd.DataFrame) -> Iterator[tuple[pd.Series, pd.Series]]:
+    for seed in one.index.intersection(other.index):
+        yield one.loc[seed], other.loc[seed]
+
+
+def gaps(runs: pd.DataFrame, at: Sequence[int]) -> pd.DataFrame:
+    """Original − factored at the iterations ``at``: printed, in the penalty, in the cross-entropy,
+    and the cross-entropy's share, for both readings."""
+    table = []
+    for name in (PRODUCT, FACTORS):
+        pairs = _pairs(_starts(runs, "original"), _starts(runs, name))
+        parts = [gap(original, factored, at) for original, factored in pairs]
+        for k, iteration in enumerate(at):
+            printed_, penalty, entropy = (
+                np.array([part[key][k] for part in parts])
+                for key in ("printed", "weight_penalty", "cross_entropy")
+            )
+            table.append(
+                {
+                    "network": name,
+                    "iteration": iteration,
+                    "starts": len(parts),
+                    "printed gap": median_interval(printed_),
+                    "of which penalty": median_interval(penalty),
+                    "of which cross-entropy": median_interval(entropy),
+                    "cross-entropy, %": median_interval(100 * entropy / printed_),
+                }
+            )
+    return pd.DataFrame(table)
+
+
+def deviations(runs: pd.DataFrame) -> pd.DataFrame:
+    """Every network against its printed curve, over the last 90 % of the axis, in dex.
+
+    The last two columns: our own run read as the printed one is read, one minibatch at each printed
+    point, against its own running mean. What is no larger than these is minibatch noise.
+    """
+    table = []
+    for name, curve in COUNTERPARTS.items():
+        where, value = figures.printed_curve("fig6_convnet", curve)
+        losses = [printed(run) for _, run in _starts(runs, name).iterrows()]
+        there = [np.abs(deviation(where, value, loss)) for loss in losses]
+        itself = [
+            np.abs(deviation(where[where < len(loss)], loss[where[where < len(loss)]], loss))
+            for loss in losses
+        ]
+        table.append(
+            {
+                "network": name,
+                "starts": len(losses),
+                "median": median_interval([np.median(each) for each in there]),
+                "largest": median_interval([each.max() for each in there]),
+                "median, own minibatches": median_interval([np.median(each) for each in itself]),
+                "largest, own minibatches": median_interval([each.max() for each in itself]),
+            }
+        )
+    return pd.DataFrame(table)
+
+
+def speedups(runs: pd.DataFrame, targets: dict[str, Sequence[float]]) -> pd.DataFrame:
+    """Iterations of the original over those of the factored network, paired by start.
+
+    ``targets`` of 'printed loss' and of 'cross-entropy'. Targets that no run reaches are left out.
+    """
+    bare = runs[runs.penalty.eq("none")].set_index("seed").sort_index()
+    plain = _starts(runs, "original")
+    compared = [
+        (f"figure, penalty on {reading}", what, plain, _starts(runs, name))
+        for what in ("printed loss", "cross-entropy")
+        for reading, name in (("product", PRODUCT), ("factors", FACTORS))
+    ]
+    one, other = (bare[bare.factored.eq(value)] for value in (False, True))
+    compared.append(("no penalty, no dropout", "cross-entropy", one, other))
+    return pd.DataFrame(
+        row
+        for which, what, original, factored in compared
+        for row in _speedups(which, what, list(_pairs(original, factored)), targets[what])
+    )
+
+
+def _speedups(which: str, what: str, pairs: list, targets: Iterable[float]) -> Iterator[dict]:
+    curve = printed if what == "printed loss" else (lambda run: run.cross_entropy)
+    found = minibatch_speedups([(curve(one), curve(other)) for one, other in pairs], targets)
+    for target, estimate in found.items():
+        starts = {"starts": len(pairs), "speed-up": estimate}
+        yield {"runs": which, "of": what, "target": target, **starts}
+
+
+def accuracies(runs: pd.DataFrame) -> pd.DataFrame:
+    """Accuracy and cross-entropy on all images after the last epoch, dropout off."""
+    usual = runs[runs.rate.eq(Convolutional.rate) & runs.dense_std.isna()]
+    table = []
+    for name, group in usual[usual.epoch.map(len) > 0].groupby("name"):
+        row = {"network": name, "starts": len(group)}
+        for column in EVALUATED:
+            last = group[column].map(lambda values: values[-1])
+            row[column.replace("_", " ")] = median_interval(last)
+        table.append(row)
+    return pd.DataFrame(table)
+
+
+def robustness(runs: pd.DataFrame, at: Sequence[int]) -> pd.DataFrame:
+    """The printed gap of the first start at other base rates and other stds of the factored layers.
+
+    Empty where one of the two diverged.
+    """
+    first = runs[runs.seed.eq(0) & runs.penalty.eq("product")]
+    originals = first[~first.factored].set_index("rate")
+    table = []
+    for _, run in first[first.factored & first.rate.isin(originals.index)].iterrows():
+        original = originals.loc[run.rate]
+        row = {
+            "base rate": run.rate,
+            "std": run["std"] if np.isnan(run.dense_std) else run.dense_std,
+            "original": original.status,
+            "factored": run.status,
+        }
+        if original.status == run.status == "completed":
+            values = gap(original, run, at)["printed"]
+            row |= {f"gap at {k:,}": float(v) for k, v in zip(at, values, strict=True)}
+        table.append(row)
+    return pd.DataFrame(table).sort_values(["base rate", "std"], ignore_index=True)
+
+
+def running_mean(part: str, half: int = 250):
+    """The curve of a part of the printed loss, for `draw`."""
+    return lambda run: smooth(run[part], half)
+
+
+def errors(part: str):
+    """The share of images of 'train' or 'test' that are classified wrongly, in %, for `draw`."""
+    return lambda run: (run.epoch, 100 * (1 - run[f"{part}_accuracy"]))
