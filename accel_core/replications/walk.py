@@ -171,27 +171,29 @@ def cells() -> list[Cell]:
     return list(wanted | dict.fromkeys(factorial("ethanol") + factorial("abalone")))
 
 
-def run_tables(rows: Sequence[Row]) -> pd.DataFrame:
-    """The run table of `accel_core.statistics`: one row per network, rate and start."""
+def run_tables(rows: Sequence[Row], task: type[Task] = Cell) -> pd.DataFrame:
+    """The run table of `accel_core.statistics`: one row per network, rate and start.
+
+    `task` says what the rows were made by: it has `runs()` in the order of the curves.
+    """
     found = []
     for row in rows:
-        spec, points = row.spec, row.series["iteration"].astype(int)
+        points = row.series["iteration"].astype(int)
+        fields = {name: row.spec[name] for name in task.__dataclass_fields__}
         distance = row.arrays["distance"].reshape(-1, len(points))
-        names = Cell.__dataclass_fields__
-        runs = Cell(**{name: spec[name] for name in names}).runs()
-        for run, curve, left in zip(runs, distance, row.summary["diverged_at"], strict=True):
+        curves = zip(task(**fields).runs(), distance, row.summary["diverged_at"], strict=True)
+        for run, curve, left in curves:
             lived = np.isfinite(curve)
             found.append(
-                {
-                    "key": row.key, "problem": spec["dataset"], "p": spec["p"],
-                    "depth": run.depth, "width": run.width, "bias": run.bias,
-                    "start": spec["start"], "seed": run.seed, "rule": "GD", "rate": run.rate,
-                    "weight_decay": 0.0, "budget": spec["iterations"],
-                    "status": "completed" if left is None else "diverged", "diverged_at": left,
-                    "iteration": points[lived], "distance": np.maximum(curve[lived], 0),
-                    "final": curve[-1] if left is None else np.inf,
-                    "layers_width": spec["width"], "share": spec["share"],
-                    "precision": spec["precision"],
+                fields
+                | {
+                    "key": row.key, "problem": fields["dataset"], "depth": run.depth,
+                    "width": run.width, "bias": run.bias, "rule": repr(run.rule),
+                    "rate": run.rate, "weight_decay": run.weight_decay,
+                    "budget": int(points[-1]), "status": "diverged" if left else "completed",
+                    "diverged_at": left, "iteration": points[lived],
+                    "distance": np.maximum(curve[lived], 0),
+                    "final": np.inf if left else curve[-1],
                 }
             )  # fmt: skip
     return pd.DataFrame(found).astype({"diverged_at": "Int64"})
