@@ -2,8 +2,8 @@
 
 The prediction (`predict`) was written down before any cell of the map was computed. Let w* be the
 optimum, M = ‖w*‖, H(w) the Hessian of the loss in w, λ(s) the largest eigenvalue of H(s·w*) and
-c(s) the cosine between its eigenvector and w*. On the ray from 0 to w* a balanced network of depth N
-has about the sharpness λ(s) (sM)^{2−2/N} (1 + (N−1) c(s)²) (Claim 2); its largest value S_N bounds
+c(s) the cosine between its eigenvector and w*. On the ray from 0 to w* a balanced network of depth
+N has about the sharpness λ(s) (sM)^{2−2/N} (1 + (N−1) c(s)²) (Claim 2); its largest value S_N bounds
 the rate, η_N = 2/S_N. Directions across w* then move, at the end, with the effective rate
 e_N = M^{2−2/N} η_N. A single layer has e_1 = 2/max λ(s). Before that the network has to leave its
 start: with m₀ = ‖W_e‖ there and g the size of the gradient at 0 this takes (`theory.escape_time`)
@@ -20,9 +20,11 @@ predicted speed-up is 1, no acceleration.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from .. import datasets
@@ -30,6 +32,7 @@ from ..initializers import IdentityOffset, Initializer, NearZero, TorchDefault
 from ..intervals import median_interval
 from ..losses import Problem
 from ..models import Architecture, end_to_end
+from ..records import Row
 from ..rules import Adam, GradientDescent
 from ..theory import escape_time
 from ..training import Run, record_points, train
@@ -54,9 +57,9 @@ REAL = ("airfoil", "autompg", "concrete", "energy", "wine", "yacht", "abalone")
 
 
 def synthetic(condition: float, p: float, seed: int = 0) -> Problem:
-    """128 rows, 8 features; the eigenvalues of XᵀX/n go from 1 down to 1/`condition` in equal ratios.
+    """128 rows, 8 features; the eigenvalues of XᵀX/n fall from 1 to 1/`condition` in equal ratios.
 
-    y = Xw + noise is scaled to variance 1, `NOISE`² of it noise; w has equal parts, of random sign,
+    y = Xw + noise is scaled to a variance of about 1, `NOISE`² of it noise; w has equal parts, of random sign,
     in all eigendirections.
     """
     if not condition >= 1:
