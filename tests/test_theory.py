@@ -206,6 +206,12 @@ def test_an_integral_that_is_not_known_is_no_number():
         theory.adaptive_integral(jagged, [theory.segment(np.zeros(1), np.ones(1))])
 
 
+def test_an_escape_that_takes_too_long_says_so():
+    weights, flat = [np.array([[1.0, 0.0]])], np.array([[-2.0, 0.0]])
+    with pytest.raises(RuntimeError, match="not reached in 9 steps"):
+        theory.escape_steps(weights, lambda matrix: flat, 0.1, 2.9, budget=9)
+
+
 def test_a_flow_that_blows_up_says_so():
     with pytest.raises(RuntimeError, match="shorten the horizon"):
         theory.gradient_flow([np.ones((1, 1))], lambda W: -(W**3), np.array([0.0, 10.0]))

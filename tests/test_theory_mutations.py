@@ -68,6 +68,7 @@ EQUIVALENT = {
     ("adaptive_integral", "linspace(0, 1, 10)"): "the same",
     ("_step", "else 1.0"): "at w = 0, where it is multiplied by w",
     ("stable_rates", "counts >= 1"): "a start inside the target needs no rate",
+    ("escape_steps", "100001"): "a larger budget",
     ("predicted_drift", "402"): "another number of points, no less exact",
     ("gradient", "/ np.sign(residual)"): "a sign is its own inverse",
 }

@@ -222,6 +222,11 @@ def two_points_suite() -> Iterator[Check]:
     rate = theory.monotone_rate(problem, 1)
     (count,) = theory.iterations(problem, 1, np.array([rate]))
     yield Check("thm-crawl", abs(theory.crawl(problem, 1, rate) / count - 1), 0.01)
+    problem = theory.TwoPoints(ratio=3.0, power=2.0, start=1e-3, tolerance=0.01)
+    (count,) = theory.iterations(
+        problem, 1, np.array([0.01])
+    )  # log(100)/0.01, and −log(0.99) of it
+    yield Check("thm-crawl", abs(theory.crawl(problem, 1, 0.01) / count - 1), 0.01)
     # Coordinate 1 alone: a start along the first axis, the second reached by its own slow crawl
     for depth in (2, 4):
         problem = theory.TwoPoints(ratio=30.0, power=4.0, start=0.05, angle=0.0, tolerance=0.3)
@@ -311,12 +316,25 @@ def orders_suite() -> Iterator[Check]:
     gaps = [orders.emulation_gap(case.weights, problem.gradient, h, 0.4) for h in (2e-3, 1e-3)]
     yield Check("thm-emulation", abs(gaps[0] / gaps[1] - 2), 0.05)
     yield Check("thm-emulation", gaps[1], 0.1)
+    # one layer and a constant gradient of norm 2: the norm grows by 0.2 a step, from 1 to 3
+    flat = [np.array([[1.0, 0.0]])], lambda matrix: np.array([[-2.0, 0.0]])
+    yield _equal("escape", orders.escape_steps(*flat, 0.1, 2.9, budget=10), 10)
+    yield _equal("escape", orders.escape_steps(*flat, 0.1, 1.0), 0)
     fit = orders.fit_order(np.array([1.0, 2.0, 4.0, 8.0]), np.array([3.0, 12.0, 48.0, 192.0]))
     yield _equal("fit", [fit.exponent, fit.high - fit.low], [2.0, 0.0])
     noisy = orders.fit_order(np.exp([0.0, 1.0, 2.0]), np.exp([0.0, 1.0, 1.0]))
     # by hand: slope ½, residual sum of squares 1/6, standard error √(1/12), t(0.975, 1) = 12.706
     yield Check("fit", abs((noisy.high - noisy.low) / 2 - 12.7062 / 12**0.5), 1e-3)
     yield Check("fit", abs(noisy.high + noisy.low - 1.0), 1e-9)
+    x = np.arange(1.0, 12.0)
+    wild = np.where(x == 11, 1e-6, 3 * x**2)  # one point far out moves the median of slopes little
+    robust = orders.robust_order(x, wild)
+    yield _equal("fit", robust.exponent, 2.0)
+    yield Check("fit", float(not robust.low <= 2.0 <= robust.high < 2.1), 0.0)
+    yield _equal("fit", orders.robust_order(x, np.full(11, 7.0)), [0, 0, 0])
+    narrow = orders.robust_order(np.exp(x), np.exp(x + 0.1 * (-1.0) ** x))
+    # slopes are 1, or 1 ± 0.2/odd: an interval of 95 % leaves out the extremes 0.8 and 1.2
+    yield Check("fit", float(not 0.9 < narrow.low < 1 < narrow.high < 1.1), 0.0)
 
 
 SUITES: dict[str, Callable[[], Iterator[Check]]] = {

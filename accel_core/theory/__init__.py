@@ -40,9 +40,11 @@ from accel_core.theory.orders import (
     balance_drift,
     descent,
     emulation_gap,
+    escape_steps,
     fit_order,
     flow_gap,
     predicted_drift,
+    robust_order,
 )
 from accel_core.theory.preconditioning import (
     adaptive_factor,
@@ -107,6 +109,7 @@ __all__ = [
     "end_to_end_field",
     "end_to_end_flow",
     "end_to_end_velocity",
+    "escape_steps",
     "escape_threshold",
     "escape_time",
     "exact_gradient_weights",
@@ -133,6 +136,7 @@ __all__ = [
     "predicted_drift",
     "project",
     "report",
+    "robust_order",
     "scaling",
     "schatten_gradient",
     "segment",

@@ -15,9 +15,9 @@ from accel_core.theory import layers
 from accel_core.theory.layers import Matrix, Weights
 
 EPS = float(np.finfo(float).eps)
-# A product of N matrices of size n is off by at most about nNε times the product of their norms; 4
-# covers the handful of such products, sums and decompositions that a check makes.
-ROUNDINGS = 4
+# A product of N matrices of size n is off by about nNε times the product of their norms; LAPACK's
+# singular values and vectors of graded matrices alone by up to 11nε (measured over 3,000 cases).
+ROUNDINGS = 16
 
 
 class Check(NamedTuple):
@@ -71,14 +71,16 @@ class Report(NamedTuple):
             (TITLES[label], len(group), max(group, key=_used)) for label, group in groups.items()
         ]
 
-    def _repr_markdown_(self) -> str:
-        lines = ["| statement | cases | error | allowed | |", "|:--|--:|--:|--:|:--|"]
+    def _repr_html_(self) -> str:
+        head = "".join(
+            f"<th>{word}</th>" for word in ("statement", "cases", "error", "allowed", "")
+        )
+        lines = [f"<thead><tr>{head}</tr></thead><tbody>"]
         for title, cases, worst in self.rows():
-            verdict = "holds" if worst.holds else "**fails**"
-            lines.append(
-                f"| {title} | {cases} | {worst.error:.0e} | {worst.tolerance:.0e} | {verdict} |"
-            )
-        return "\n".join(lines)
+            verdict = "holds" if worst.holds else "<strong>fails</strong>"
+            cells = title, cases, f"{worst.error:.0e}", f"{worst.tolerance:.0e}", verdict
+            lines.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
+        return "<table>" + "".join(lines) + "</tbody></table>"
 
 
 def report(*checks: Check | Iterable[Check]) -> Report:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy.integrate import simpson
-from scipy.stats import linregress, t
+from scipy.stats import linregress, t, theilslopes
 
 from accel_core.theory.layers import (
     Matrix,
@@ -36,14 +36,21 @@ def fit_order(sizes: NDArray[np.float64], errors: NDArray[np.float64]) -> Order:
 
     ValueError for fewer than three points or a value that is not positive.
     """
-    sizes, errors = np.asarray(sizes, dtype=float), np.asarray(errors, dtype=float)
-    if sizes.size < 3 or not ((sizes > 0).all() and (errors > 0).all()):
-        raise ValueError(
-            f"sizes {sizes}, errors {errors}: at least three positive pairs are needed"
-        )
+    sizes, errors = _positive(sizes, errors)
     fit = linregress(np.log(sizes), np.log(errors))
     half = t.ppf(0.975, sizes.size - 2) * fit.stderr
     return Order(float(fit.slope), float(fit.slope - half), float(fit.slope + half))
+
+
+def robust_order(sizes: NDArray[np.float64], errors: NDArray[np.float64]) -> Order:
+    """Fit as ``fit_order`` does, but by the median of all pairs' slopes (Theil and Sen), with the
+    95 % interval of Kendall's test: for counts of which some fall far out of line.
+    """
+    sizes, errors = _positive(sizes, errors)
+    if np.ptp(errors) == 0:  # nothing but ties, of which the test knows no distribution
+        return Order(0.0, 0.0, 0.0)
+    slope, _, low, high = theilslopes(np.log(errors), np.log(sizes), 0.95)
+    return Order(float(slope), float(low), float(high))
 
 
 def descent(
@@ -54,6 +61,22 @@ def descent(
     for _ in range(steps):
         layers = descend(layers, gradient_of(end_to_end(layers)), rate, weight_decay)
     return layers
+
+
+def escape_steps(
+    weights: Weights, gradient_of: GradientOf, rate: float, end: float, budget: int = 100_000
+) -> int:
+    """Return the steps of gradient descent until the end-to-end matrix has the norm ``end``.
+
+    RuntimeError where ``budget`` steps do not suffice.
+    """
+    layers = list(weights)
+    for step in range(budget + 1):
+        matrix = end_to_end(layers)
+        if np.linalg.norm(matrix) >= end:
+            return step
+        layers = descend(layers, gradient_of(matrix), rate)
+    raise RuntimeError(f"norm {end} was not reached in {budget} steps: raise budget or rate")
 
 
 def balance_drift(weights: Weights, gradient_of: GradientOf, rate: float, horizon: float) -> float:
@@ -107,6 +130,17 @@ def emulation_gap(weights: Weights, gradient_of: GradientOf, rate: float, horizo
         single = single - rate * single_output_field(single, gradient_of(single), depth)
         gap = max(gap, float(np.linalg.norm(end_to_end(layers) - single)))
     return gap
+
+
+def _positive(
+    sizes: NDArray[np.float64], errors: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    sizes, errors = np.asarray(sizes, dtype=float), np.asarray(errors, dtype=float)
+    if sizes.size < 3 or not ((sizes > 0).all() and (errors > 0).all()):
+        raise ValueError(
+            f"sizes {sizes}, errors {errors}: at least three positive pairs are needed"
+        )
+    return sizes, errors
 
 
 def _second_order(weights: Weights, gradient_of: GradientOf) -> list[Matrix]:

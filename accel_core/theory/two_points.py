@@ -99,12 +99,17 @@ def stable_rates(problem: TwoPoints, depth: int, points: int = 100) -> StableRat
 
 
 def scaling(
-    power: float, depths: list[int], ratios: list[float], angles: list[float], **problem: float
+    power: float,
+    depths: list[int],
+    ratios: list[float],
+    angles: list[float],
+    points: int = 100,
+    **problem: float,
 ) -> list[dict[str, float]]:
     """Return a row for every depth, ratio y_1/y_2 and starting angle: the scan of its rates."""
     return [
         {"p": power, "depth": depth, "ratio": ratio, "angle": angle}
-        | stable_rates(TwoPoints(ratio, power, angle=angle, **problem), depth)._asdict()
+        | stable_rates(TwoPoints(ratio, power, angle=angle, **problem), depth, points)._asdict()
         for depth in depths
         for ratio in ratios
         for angle in angles
@@ -128,14 +133,14 @@ def monotone_rate(problem: TwoPoints, depth: int) -> float:
 
 
 def crawl(problem: TwoPoints, depth: int, rate: float) -> float:
-    """Return the predicted iterations of coordinate 2 once w_1 ≈ y_1 (p > 2).
+    """Return the predicted iterations of coordinate 2 once w_1 ≈ y_1.
 
     Its residual r obeys ṙ = −ηy_1^{2−2/N}|r|^{p−1}, so r^{−(p−2)} grows by (p−2)ηy_1^{2−2/N} a
-    step, from 1 (y_2 = 1, w_2 ≈ 0) to ε^{−(p−2)}.
+    step, from 1 (y_2 = 1, w_2 ≈ 0) to ε^{−(p−2)}; for p = 2 it is log(1/r) that grows.
     """
     gap = problem.power - 2
-    speed = gap * rate * problem.ratio ** (2 - 2 / depth)
-    return (problem.tolerance**-gap - 1) / speed
+    growth = (problem.tolerance**-gap - 1) / gap if gap > 0 else -math.log(problem.tolerance)
+    return growth / (rate * problem.ratio ** (2 - 2 / depth))
 
 
 def approach(problem: TwoPoints, depth: int, rate: float) -> float:
