@@ -252,20 +252,27 @@ FINER = (
     (4.0, 3, _finer(1e-5, 5e-5, 1e-4)),
 )
 
-# The rates at which gradient descent would follow the printed ℓ4 curves of tuned rates, read off the
-# axis rate × iterations (chapter 26 computes them); none is in the grid, and none is stable there.
+# The rates at which gradient descent would follow the printed ℓ4 curves of tuned rates, read off
+# the axis rate × iterations (chapter 26 computes them); none is in the grid.
 IMPLIED = {1: 4.46e-3, 2: 3.53e-4, 3: 1.77e-4}
 
 
-def _with_momentum(name: str, *rules: Momentum) -> Together:
-    """ℓ4 at the rates that momentum turns into the implied ones: η = (1 − β) × implied rate."""
+def _at_implied_rates(name: str, *rules: Momentum) -> Together:
+    """ℓ4 at the implied rates: plain, from other starts and without outliers; with momentum, at the
+    rates that it turns into the implied ones, η = (1 − β) × implied rate."""
+    starts = (NearZero(0.001), NearZero(0.01), NearZero(0.1), IdentityOffset(0.01))
+    plain = [
+        Sweep(name, 1_000_000, p=(4.0,), depth=(depth,), rate=(rate,), start=start, trimmed=trimmed)
+        for depth, rate in IMPLIED.items()
+        for trimmed, start in ((False, starts), (True, starts[1:2]))
+    ]
     parts = [
         Sweep(name, 1_000_000, p=(4.0,), depth=(depth,), rule=(rule,),
               rate=(float(f"{rate * (1 - rule.beta):.3g}"),))
         for depth, rate in IMPLIED.items()
         for rule in rules
     ]  # fmt: skip
-    return Together(name, tuple(parts))
+    return Together(name, (*plain, *parts))
 
 
 # Constants of TensorFlow 1, in which the paper's experiments were run; `…_torch` has PyTorch's.
@@ -278,7 +285,7 @@ EXPERIMENTS = {
         Sweep("tuned_rates", 1_000_000, shown=((2.0, 3, 5e-4),)),
         Sweep("tuned_rates_fine", 1_000_000, rates_of=FINER),
         Sweep("tuned_rates_trimmed", 1_000_000, trimmed=True),
-        _with_momentum("printed_l4", Momentum(0.9), Momentum(0.9, nesterov=True)),
+        _at_implied_rates("printed_l4", Momentum(0.9), Momentum(0.9, nesterov=True)),
         Together(
             "emulation",
             (

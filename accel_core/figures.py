@@ -127,10 +127,10 @@ def curves(
     axes.fill_between(x[ok], low[ok], high[ok], color=colour, alpha=0.22, lw=0)
 
 
-def diverged(axes: Axes, x: Iterable[float], colour: str) -> None:
-    """Marks runs that diverged with a cross above the panel's data."""
+def diverged(axes: Axes, x: Iterable[float], colour: str, height: float = 0.97) -> None:
+    """Marks runs that diverged with a cross at this height of the panel (1: its upper edge)."""
     x = list(x)
     axes.plot(
-        x, [0.97] * len(x), "x", color=colour, ms=6, mew=1.5, transform=axes.get_xaxis_transform(),
+        x, [height] * len(x), "x", color=colour, ms=6, mew=1.5, transform=axes.get_xaxis_transform(),
         clip_on=False,
     )  # fmt: skip

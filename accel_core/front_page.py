@@ -106,12 +106,22 @@ def figure(root: Path) -> str:
 
 
 def draw(runs: Runs, path: Path) -> None:
-    """Draw the main figure from the runs; raises `MissingRuns` or KeyError where there are none."""
+    """Write the main figure; raises `MissingRuns` or KeyError where there are no runs."""
     import matplotlib.pyplot as plt
 
     from . import figures
 
     figures.use_style()
+    canvas = main_figure(runs)
+    with plt.rc_context({"svg.hashsalt": "accel_core"}):
+        canvas.savefig(path, metadata={"Date": None, "Description": drawn(runs)})
+    plt.close(canvas)
+
+
+def main_figure(runs: Runs):
+    """Both losses, depth 1 to 3 at their best rates, the printed curves over ours."""
+    from . import figures
+
     canvas, axes = figures.panels(2)
     for panel, p in zip(axes, (2, 4), strict=True):
         for depth, chosen in tuned(runs, p):
@@ -122,9 +132,7 @@ def draw(runs: Runs, path: Path) -> None:
         panel.xaxis.set_major_formatter(lambda x, _: f"{x / 1e6:g}")
         panel.legend()
     axes[0].set_ylabel("distance from the optimum")
-    with plt.rc_context({"svg.hashsalt": "accel_core"}):
-        canvas.savefig(path, metadata={"Date": None, "Description": drawn(runs)})
-    plt.close(canvas)
+    return canvas
 
 
 def tuned(runs: Runs, p: float) -> list[tuple[int, pd.DataFrame]]:

@@ -22,7 +22,7 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from . import records
-from .experiments import Spec, experiment
+from .experiments import ProblemSpec, Spec, experiment
 from .records import Row
 from .statistics import tune
 from .training import Batch, Recorder, record_points
@@ -251,7 +251,7 @@ def run_table(rows: dict[str, Row]) -> pd.DataFrame:
         completed = summary["status"] == "completed"
         table.append(
             {
-                "key": row.key, "problem": row.spec["problem"]["dataset"],
+                "key": row.key, "problem": ProblemSpec(**row.spec["problem"]).table,
                 "p": row.spec["problem"]["p"], **run, "budget": row.spec["iterations"],
                 "status": summary["status"], "diverged_at": summary["diverged_at"],
                 "iteration": row.series["iteration"].astype(np.int64), "distance": distance,
