@@ -29,10 +29,10 @@ _jit = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "
 
 
 @_jit
-def _add_product(W, j, x, r):
-    """r[j:j+4] += W[j:j+4] @ x, for x (D, B)."""
-    w0, w1, w2, w3 = W[j], W[j + 1], W[j + 2], W[j + 3]
-    r0, r1, r2, r3 = r[j], r[j + 1], r[j + 2], r[j + 3]
+def _add_product(W, x, r):
+    """r += W @ x, for W (4, D), x (D, B), r (4, B)."""
+    w0, w1, w2, w3 = W[0], W[1], W[2], W[3]
+    r0, r1, r2, r3 = r[0], r[1], r[2], r[3]
     for k in range(0, x.shape[0], 4):
         x0, x1, x2, x3 = x[k], x[k + 1], x[k + 2], x[k + 3]
         a00, a01, a02, a03 = w0[k], w0[k + 1], w0[k + 2], w0[k + 3]
@@ -48,10 +48,10 @@ def _add_product(W, j, x, r):
 
 
 @_jit
-def _add_transposed_product(r, j, x, G):
-    """G[j:j+4] += r[j:j+4] @ xᵀ, for x (D, B)."""
-    r0, r1, r2, r3 = r[j], r[j + 1], r[j + 2], r[j + 3]
-    g0, g1, g2, g3 = G[j], G[j + 1], G[j + 2], G[j + 3]
+def _add_transposed_product(r, x, G):
+    """G += r @ xᵀ, for r (4, B), x (D, B), G (4, D)."""
+    r0, r1, r2, r3 = r[0], r[1], r[2], r[3]
+    g0, g1, g2, g3 = G[0], G[1], G[2], G[3]
     zero = G.dtype.type(0)
     for k in range(0, x.shape[0], 4):
         x0, x1, x2, x3 = x[k], x[k + 1], x[k + 2], x[k + 3]
@@ -95,12 +95,11 @@ def _add_transposed_product(r, j, x, G):
 
 
 @_jit
-def _residuals(x, y, W, rows, r):
-    """r[row] = W[row] @ x − y[row % k] over one block of data, x (D, B), y (k, B)."""
-    for row in range(rows):
-        r[row] = -y[row % y.shape[0]]
-    for j in range(0, rows, TILE):
-        _add_product(W, j, x, r)
+def _residuals(x, y, W, j, r):
+    """r = W[j:j+4] @ x − y[row % k] over one block of data, x (D, B), y (k, B), r (4, B)."""
+    for i in range(TILE):
+        r[i] = -y[(j + i) % y.shape[0]]
+    _add_product(W[j : j + TILE], x, r)
 
 
 @_jit
@@ -127,22 +126,24 @@ def gradient(kind, X, Y, scale, p, W, rows, r, G):
 
     Row q of a model is its output q. ROWS: X (blocks, D, B), Y (blocks, k, B), `scale` = p/n.
     DENSE: one block that holds 2XᵀX/n and 2yᵀX/n. EIGEN: X (1, 2, D) holds 2λ and 2μ, the coupling
-    of the features to a bias in the last column (0 without); Y (1, k, D) holds 2yᵀX/n.
+    of the features to a bias in the last column (0 without); Y (1, k, D) holds 2yᵀX/n. r (4, B) is
+    work space. Rows of X, Y and r that begin on cache lines double the speed (see `batches`).
     """
     padded = -(-rows // TILE) * TILE
     if kind == ROWS:
         G[:padded] = 0
         for b in range(X.shape[0]):
-            _residuals(X[b], Y[b], W, padded, r)
             for j in range(0, padded, TILE):
-                for row in range(j, j + TILE):
-                    _derivative(r[row], p)
-                _add_transposed_product(r, j, X[b], G)
+                _residuals(X[b], Y[b], W, j, r)
+                for i in range(TILE):
+                    _derivative(r[i], p)
+                _add_transposed_product(r, X[b], G[j : j + TILE])
         for row in range(rows):
             for i in range(G.shape[1]):
                 G[row, i] *= scale
     elif kind == DENSE:
-        _residuals(X[0], Y[0], W, padded, G)
+        for j in range(0, padded, TILE):
+            _residuals(X[0], Y[0], W, j, G[j : j + TILE])
     else:
         last = W.shape[1] - 1
         spread, coupling = X[0, 0], X[0, 1]
@@ -159,21 +160,25 @@ def gradient(kind, X, Y, scale, p, W, rows, r, G):
 
 @_jit
 def loss(X, Y, p, n, W, rows, r, total):
-    """total[row] = Σ_rows |residual|^p / n for each row of W, from the rows of the data."""
+    """total[row] = Σ |residual|^p / n for the first `rows` rows of W, from the rows of the data.
+
+    `W` and `total` are padded to a multiple of 4 rows; r (4, B) is work space.
+    """
     padded = -(-rows // TILE) * TILE
     total[:] = 0
     for b in range(X.shape[0]):
-        _residuals(X[b], Y[b], W, padded, r)
-        for row in range(rows):
-            s = total.dtype.type(0)
-            if p == 4:
-                for i in range(r.shape[1]):
-                    q = r[row, i] * r[row, i]
-                    s += q * q
-            else:
-                for i in range(r.shape[1]):
-                    s += abs(r[row, i]) ** p
-            total[row] += s
+        for j in range(0, padded, TILE):
+            _residuals(X[b], Y[b], W, j, r)
+            for i in range(TILE):
+                s = total.dtype.type(0)
+                if p == 4:
+                    for c in range(r.shape[1]):
+                        q = r[i, c] * r[i, c]
+                        s += q * q
+                else:
+                    for c in range(r.shape[1]):
+                        s += abs(r[i, c]) ** p
+                total[j + i] += s
     total /= n
 
 
@@ -316,8 +321,8 @@ def advance(
     """Trains the models numbered in `models` for `steps` iterations in place.
 
     Models that leave are put behind those that remain, and `diverged[i]` becomes the iteration at
-    which model i left. `done` is the number of iterations made before. W, r, G hold k consecutive
-    rows per model.
+    which model i left. `done` is the number of iterations made before. W, G hold k consecutive rows
+    per model.
     """
     k = Y.shape[1]
     remaining = models.size
