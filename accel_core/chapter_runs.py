@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-from . import sweeps
-from .chapter import PROFILES
+from . import recheck, sweeps
+from .chapter import PROFILES, Status, status
 from .experiments import experiment
 from .figures import PRINTED
 
-__all__ = ["SMOKE", "runs"]
+__all__ = ["SMOKE", "checked", "runs"]
 
 SMOKE = 200  # iterations
 
@@ -41,3 +42,26 @@ def runs(profile: str, iterations: int = SMOKE) -> Callable[[str], pd.DataFrame]
         return sweeps.run_table({spec.key: found[spec.key] for spec in specs})
 
     return table
+
+
+def checked(profile: str, names: Iterable[str], count: int = 6, seed: int | None = None) -> Status:
+    """Computes the first iterations and a segment of a few recorded runs again, at random.
+
+    The runs are chosen among those that the pages draw. Raises `RecordError` where they differ.
+    """
+    if profile != "paper":
+        return status(left_out={"the record": "the profile smoke looks nothing up"})
+    run, left = [], {}
+    rng = np.random.default_rng(seed)
+    for name in names:
+        rows = sweeps.lookup(experiment(name).specs())
+        shown = sweeps.shown_specs(name, rows)
+        chosen = [shown[i] for i in rng.permutation(len(shown))[:count]]
+        if reason := recheck.left_out(chosen):
+            left[f"the runs of {name}"] = reason
+            continue
+        found = recheck.recheck(chosen, rows, rng)
+        run.append(
+            f"{found.runs} runs of {name}, computed again in parts ({found.worst:.0e} off at most)"
+        )
+    return status(run, left)

@@ -7,11 +7,13 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import pandas as pd
 
+from .claims.base import Claim, Runs
+from .claims.page import MARKS, NAMES
 from .claims.printed import SKIPPED, Curve, deviations, implied_rate, nearest
 from .intervals import Estimate
 from .statistics import tune
 
-__all__ = ["deviation_table", "markdown", "race_view", "sci"]
+__all__ = ["deviation_table", "markdown", "race_view", "relative_costs", "sci", "verdicts"]
 
 
 def markdown(table: pd.DataFrame) -> str:
@@ -109,3 +111,25 @@ def race_view(
 
 def _rate(rate: float, edge: str) -> str:
     return f"{rate:g}{' (edge)' if edge else ''}"
+
+
+def relative_costs(table: pd.DataFrame) -> pd.DataFrame:
+    """`side_runs.cost_table` with each cost over that of the first model beside it."""
+    ratios = {f"{name}, ratio": table[name] / table[name].iloc[0]
+              for name in ("multiplications", "microseconds")}  # fmt: skip
+    return table.assign(**ratios)
+
+
+def verdicts(runs: Runs, claims: Iterable[Claim]) -> str:
+    """The claims of a chapter as a Markdown table: claim, verdict, condition or reason."""
+    rows = []
+    for claim in claims:
+        verdict = claim.judge(runs)
+        rows.append(
+            {
+                "claim": f"{claim.sentence} ({NAMES[claim.source]}, {claim.place})",
+                "verdict": f"{MARKS[verdict.outcome]} {verdict.outcome}",
+                "condition or reason": verdict.condition,
+            }
+        )
+    return markdown(pd.DataFrame(rows))

@@ -1,4 +1,4 @@
-"""Recorded results beside the experiments: single precision, and what an iteration costs."""
+"""Recorded results beside the experiments: single precision, the saddle, an iteration's cost."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from .experiments import ADADELTA, ADAGRAD, ADAM, ProblemSpec
 from .initializers import IdentityOffset, NearZero
 from .replications.store import Outcome, Task, obtain
 from .rules import AdaDelta, AdaGrad, Adam, EndToEnd, GradientDescent, Momentum
+from .saddle import escape_times as flow_times
 from .training import Batch, Run, train
 
-__all__ = ["Precision", "Speed", "cost_table", "precision_table"]
+__all__ = ["EscapeTime", "Precision", "Speed", "cost_table", "escape_times", "precision_table"]
 
 STARTS = {repr(start): start for start in (NearZero(0.01), IdentityOffset(0.01))}
 _RULES = (
@@ -81,6 +82,29 @@ class Speed(Task):
             seconds.append((time.perf_counter() - began) / self.iterations / len(runs))
         summary = {"seconds": min(seconds), "multiplications": batch.cost / len(runs)}
         return Outcome(summary, {}, {})
+
+
+@dataclass(frozen=True)
+class EscapeTime(Task):
+    """Rate × iterations in which a near-zero network of width 1 leaves the saddle: see `saddle`."""
+
+    p: float
+    depth: int
+    seed: int
+
+    def run(self) -> Outcome:
+        """The time for ethanol with standard deviation 0.01."""
+        problem = ProblemSpec("ethanol", self.p).build()
+        (time_,) = flow_times(problem, self.depth, NearZero(0.01), [self.seed])
+        return Outcome({"time": float(time_)}, {}, {})
+
+
+def escape_times(
+    p: float, depth: int, seeds: Sequence[int], look_up: bool = True
+) -> dict[int, float]:
+    """Seed → recorded `EscapeTime`."""
+    rows = obtain([EscapeTime(p, depth, int(s)) for s in seeds], "saddle", look_up=look_up)
+    return {seed: row.summary["time"] for seed, row in zip(seeds, rows, strict=True)}
 
 
 def precision_table(tasks: Sequence[Precision], look_up: bool = True) -> pd.DataFrame:
