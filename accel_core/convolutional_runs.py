@@ -16,11 +16,10 @@ import numpy as np
 import pandas as pd
 import torch
 from torch.utils.flop_counter import FlopCounterMode
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from . import datasets, records
 from .records import Record, RecordError, Row
-from .sweeps import MissingRuns
 from .tutorial import EVALUATED, Convolutional, Digits, Training, experiments, train
 
 NAME = "convolutional"  # of the experiment, and of its folder in the record
@@ -29,6 +28,10 @@ NUMERICS = 1  # raised whenever the training's arithmetic changes a result beyon
 # less than this share of the printed loss up to there (measured: 1e-4), and by a few per cent of
 # it fifty steps later.
 SAME_STEPS, SAME_LOSS = 10, 1e-3
+
+
+class MissingRuns(LookupError):
+    """Runs are not in the record, and this is a place where they are not to be computed."""
 
 
 def resolved(spec: Convolutional) -> dict:

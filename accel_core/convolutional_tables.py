@@ -22,6 +22,7 @@ COUNTERPARTS = {
     PRODUCT: "overparameterized",
     FACTORS: "overparameterized",
 }
+POINTS = 800  # of a line that is drawn
 COLOURS = dict(zip(COUNTERPARTS, map(figures.depth_colour, (1, 2, 3)), strict=True))
 
 
@@ -41,9 +42,10 @@ def draw(axes: Axes, runs: pd.DataFrame, curve, **style) -> None:
     for name, colour in COLOURS.items():
         for number, (_, run) in enumerate(_starts(runs, name).iterrows()):
             values = curve(run)
-            values = values if isinstance(values, tuple) else (np.arange(len(values)), values)
+            x, y = values if isinstance(values, tuple) else (np.arange(len(values)), values)
+            thin = slice(None, None, max(1, len(x) // POINTS))
             label = name if number == 0 else None
-            axes.semilogy(*values, color=colour, label=label, alpha=0.7, **style)
+            axes.semilogy(x[thin], y[thin], color=colour, label=label, alpha=0.7, **style)
 
 
 def _starts(runs: pd.DataFrame, name: str) -> pd.DataFrame:

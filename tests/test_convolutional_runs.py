@@ -9,7 +9,6 @@ import torch
 from accel_core import convolutional_runs as runs
 from accel_core import records, tutorial
 from accel_core.records import RecordError
-from accel_core.sweeps import MissingRuns
 
 TINY = tutorial.Convolutional(
     factored=True, seed=1, penalty="factors", steps=6, batch=16
@@ -90,7 +89,7 @@ def test_an_interrupted_run_is_continued(data, monkeypatch):
 
 def test_with_ci_set_a_missing_run_is_an_error_that_names_the_command(data, monkeypatch):
     monkeypatch.setenv("CI", "true")
-    with pytest.raises(MissingRuns, match=r"1 of 1 .*'seed': 1.*record convolutional"):
+    with pytest.raises(runs.MissingRuns, match=r"1 of 1 .*'seed': 1.*record convolutional"):
         runs.compute([TINY])
 
 
