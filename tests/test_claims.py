@@ -398,6 +398,20 @@ def test_missing_variant_depth_or_start_cannot_be_tested():
     assert judge("l4-depth2", experiments(frame[:0])).condition.endswith("is empty")
 
 
+def test_a_single_layer_that_always_diverges_sets_no_target():
+    frame = grid(figure())
+    frame.loc[(frame.p == 4) & (frame.depth == 1), ["status", "final"]] = ["diverged", np.inf]
+    for column in ("iteration", "distance"):
+        frame[column] = [
+            value[:10] if status == "diverged" else value
+            for value, status in zip(frame[column], frame.status, strict=True)
+        ]
+    verdict = judge("l4-depth3", experiments(frame))
+    assert verdict.outcome == "cannot be tested"
+    assert verdict.condition == "the single layer diverges at every rate, ℓ4: no target"
+    assert judge("l2-hinders", experiments(frame)).outcome == "reproduced"
+
+
 def test_a_fault_inside_a_criterion_is_not_taken_for_missing_runs():
     broken = grid(figure()).drop(columns="iteration")
     with pytest.raises(AttributeError, match="iteration"):
