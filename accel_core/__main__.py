@@ -96,13 +96,14 @@ def bench() -> int:
 
 
 def readme() -> int:
-    """Write the generated sections of README.md anew, and draw its figure from the record."""
-    from .front_page import FIGURE, draw, replaced, sections
+    """Write the generated sections of README.md, its figure, and the table of contents anew."""
+    from .front_page import FIGURE, contents, draw, replaced, sections
 
     try:
         draw(runs, ROOT / FIGURE)
     except KeyError as missing:
         print(f"no figure: {missing.args[0]}", file=sys.stderr)
+    (ROOT / "_toc.yml").write_text(contents(ROOT), encoding="utf8")
     path = ROOT / "README.md"
     text = path.read_text(encoding="utf8")
     path.write_text(replaced(text, sections(ROOT, runs)), encoding="utf8")

@@ -1,4 +1,4 @@
-"""The README's generated sections: figure, answer, costs, tree; the landing page includes two.
+"""What is generated: the README's figure, answer, costs and tree; the table of contents.
 
 Each section stands between `<!-- name:begin -->` and `<!-- name:end -->`; `python -m accel_core
 readme` writes them anew, and a test fails when they are not current. No number is typed there.
@@ -25,6 +25,14 @@ FOLDERS = {
     "tests": "what must hold",
     ".ci": "what continuous integration runs",
     ".github": "checks and publication, from the same make targets",
+}
+
+# The parts of the book, by the first digit of a chapter's number.
+PARTS = {
+    "0": "The data",
+    "1": "What the theory says",
+    "2": "The paper's figures",
+    "3": "The replications",
 }
 
 # Two sentences of the answer: the loss, the share of the budget at which the single layer sets the
@@ -198,3 +206,18 @@ def _docstring(path: Path) -> str:
 def _title(path: Path) -> str:
     found = re.search(r"^# (.+)$", path.read_text(encoding="utf8"), re.MULTILINE)
     return found[1] if found else ""
+
+
+def contents(root: Path) -> str:
+    """The table of contents, `_toc.yml`: every chapter in its part, then the other pages."""
+    chapters = sorted(path.stem for path in (root / "notebooks").glob("[0-9][0-9]-*.ipynb"))
+    lines = ["# Written by `make readme`.", "format: jb-book", "root: intro", "parts:"]
+    parts = {
+        caption: [f"executed/{name}" for name in chapters if name.startswith(digit)]
+        for digit, caption in PARTS.items()
+    } | {"Checking it": ["assumptions", "run-it-yourself", "bibliography"]}
+    for caption, pages in parts.items():
+        if pages:
+            lines += [f"  - caption: {caption}", "    chapters:"]
+            lines += [f"      - file: {page}" for page in pages]
+    return "\n".join(lines) + "\n"

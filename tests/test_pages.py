@@ -23,16 +23,13 @@ def read(path):
 # ---- the table of contents -----------------------------------------------------------------------
 
 
-def contents():
-    toc = yaml.safe_load(read("_toc.yml"))
-    return [toc["root"], *(page["file"] for part in toc["parts"] for page in part["chapters"])]
-
-
 def test_contents_name_every_chapter_in_order_and_every_page():
+    toc = yaml.safe_load(read("_toc.yml"))
+    files = [toc["root"], *(page["file"] for part in toc["parts"] for page in part["chapters"])]
     chapters = [f"executed/{path.stem}" for path in sorted((ROOT / "notebooks").glob("*.ipynb"))]
-    assert [page for page in contents() if page.startswith("executed/")] == chapters
+    assert [page for page in files if page.startswith("executed/")] == chapters, "run `make readme`"
     pages = {path.stem for path in (ROOT / "book").glob("*.md")}
-    assert {page for page in contents() if not page.startswith("executed/")} == pages
+    assert {page for page in files if not page.startswith("executed/")} == pages
 
 
 # ---- the generated sections of the README --------------------------------------------------------
