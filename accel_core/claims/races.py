@@ -29,6 +29,10 @@ from accel_core.statistics import distance_at, speedup, tune
 
 Model = Mapping[str, object]  # column of the run table → value
 
+# A reference that has hardly moved gives no target to race for: the least target is a hundredth of
+# the way down from where the models start.
+MOVED = 0.99
+
 
 @dataclass(frozen=True, eq=False)
 class Race:
@@ -69,9 +73,10 @@ def race_table(frame: pd.DataFrame, races: Sequence[Race], per_start: bool = Fal
     """One row per race, as `statistics.speedup` gives it, with `race` and `target` in front."""
     rows = []
     for race in races:
-        pair = [all_starts(select(frame, **m)) for m in (race.model, race.over)]
-        goal = target(frame, race.reference or race.over, race.fraction)
-        row = speedup(pd.concat(pair), baseline=race.over, target=goal, per_start=per_start)
+        pair = pd.concat([all_starts(select(frame, **m)) for m in (race.model, race.over)])
+        least = MOVED * min(distance[0] for distance in pair.distance)
+        goal = min(target(frame, race.reference or race.over, race.fraction), least)
+        row = speedup(pair, baseline=race.over, target=goal, per_start=per_start)
         rows.append({"race": race} | row.iloc[0].to_dict())
     return pd.DataFrame(rows)
 

@@ -1,0 +1,103 @@
+"""Tables of the chapters: what they say of curves whose deviation and implied rate are known."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from made_up_runs import axis, table
+
+from accel_core import chapter_runs
+from accel_core import chapter_tables as tables
+from accel_core.claims import printed, races
+from accel_core.claims.explicit import CLAIMS
+from accel_core.claims.races import Race
+
+BUDGET = 100_000
+POWER = (1 + axis(BUDGET) / 100) ** -0.7
+PRINTED = (axis(BUDGET)[1:].astype(float), POWER[1:])
+
+
+def test_markdown():
+    frame = pd.DataFrame({"name": ["a|b"], "x": [1234567.0], "y": [0.00012345], "z": [np.inf]})
+    assert tables.markdown(frame).splitlines() == [
+        "| name | x | y | z |",
+        "| --- | --- | --- | --- |",
+        "| a\\|b | 1,234,567 | 0.000123 | ∞ |",
+    ]
+
+
+def test_deviations_are_those_put_in():
+    runs = table([({}, POWER * 10**0.02)], BUDGET, jitter=0.01)
+    row = tables.deviation_table({"it": (PRINTED, runs)}).iloc[0]
+    # starts are 1.00 … 1.04 times the curve; the median is the third
+    assert row.dex.median_low == pytest.approx(0.02 + np.log10(1.02), abs=1e-6)
+    assert row.dex.high == pytest.approx(0.02 + np.log10(1.04), abs=1e-6)
+    assert row["nearest single start"] == pytest.approx(0.02, abs=1e-6)
+    assert (row["tuned rate"], row["nearest rate"], row.diverged) == ("0.001", "0.001", "0 of 5")
+
+
+def test_the_stated_rate_counts_its_diverged_starts():
+    row = tables.deviation_table({"it": (PRINTED, table([({}, POWER)], BUDGET))}, rate=1e-2).iloc[0]
+    assert (row["stated rate"], row.diverged) == ("0.01", "5 of 5")
+    assert row.dex.median_low == np.inf
+
+
+@pytest.mark.parametrize("factor", [0.1, 1.0, 3.0])
+def test_the_implied_rate_is_found(factor):
+    slow = (1 + axis(BUDGET) / factor / 100) ** -0.7
+    run = table([({}, slow)], BUDGET, slow=1.0).query("rate == 0.001").iloc[0]
+    at = PRINTED[0] < BUDGET / max(factor, 1)
+    rate, dex = printed.implied_rate(run, (PRINTED[0][at], PRINTED[1][at]), 1000)
+    assert rate == pytest.approx(run.rate * factor, rel=0.01)
+    assert dex < 0.01
+
+
+def test_no_implied_rate_is_read_past_the_end_of_a_run():
+    slow = (1 + axis(BUDGET) / 300) ** -0.7
+    run = table([({}, slow)], BUDGET, slow=1.0).query("rate == 0.001").iloc[0]
+    rate, dex = printed.implied_rate(run, PRINTED, 1000)
+    assert rate <= run.rate
+    assert dex > 0.2
+
+
+def test_races_say_what_never_arrives_and_which_rate_is_on_the_edge():
+    models = [({"depth": 1}, POWER), ({"depth": 3}, np.maximum(POWER, 0.1))]
+    race = Race("deep over one", {"depth": 3}, {"depth": 1}, 0.8, lower=1)
+    frame = table(models, BUDGET)
+    row = tables.race_view(races.race_table(frame[frame.rate.le(1e-3)], [race])).iloc[0]
+    assert row["never there"] == "5 / 0"
+    assert row["iterations"].startswith("∞ / 80,")
+    assert row["speed-up [all starts]"].startswith("< ")
+    assert row["rates"] == "0.001 (edge) / 0.001 (edge)"
+
+
+def test_a_reference_that_has_not_moved_is_no_target():
+    models = [({"depth": 1}, np.ones(axis(BUDGET).size)), ({"depth": 3}, POWER)]
+    race = Race("deep over one", {"depth": 3}, {"depth": 1}, 0.8, lower=1)
+    row = races.race_table(table(models, BUDGET), [race]).iloc[0]
+    assert row.target == races.MOVED
+    assert (row.censored, row.baseline_censored) == (0, 5)
+
+
+def test_verdicts_of_missing_runs_say_so():
+    text = tables.verdicts({}, CLAIMS[:1])
+    assert "? cannot be tested | the runs of 'explicit' are not in the record" in text
+
+
+def test_relative_costs():
+    frame = pd.DataFrame({"multiplications": [2.0, 3.0], "microseconds": [10.0, 40.0]})
+    found = tables.relative_costs(frame)
+    assert found["multiplications, ratio"].tolist() == [1, 1.5]
+    assert found["microseconds, ratio"].tolist() == [1, 4]
+
+
+def test_smoke_runs_are_computed_from_scratch(monkeypatch):
+    monkeypatch.setattr(chapter_runs.sweeps, "lookup", lambda specs: pytest.fail("looked up"))
+    monkeypatch.setattr(chapter_runs.sweeps, "compute", lambda *a, **k: pytest.fail("kept"))
+    frame = chapter_runs.runs("smoke", 3)("tuned_rates")
+    assert frame.budget.eq(3).all()
+    assert frame.seed.nunique() == 5
+
+
+def test_a_misspelt_profile_is_refused():
+    with pytest.raises(ValueError, match="profile = 'papre': must be one of paper, smoke"):
+        chapter_runs.runs("papre")
