@@ -130,7 +130,5 @@ def curves(
 def diverged(axes: Axes, x: Iterable[float], colour: str, height: float = 0.97) -> None:
     """Marks runs that diverged with a cross at this height of the panel (1: its upper edge)."""
     x = list(x)
-    axes.plot(
-        x, [height] * len(x), "x", color=colour, ms=6, mew=1.5, transform=axes.get_xaxis_transform(),
-        clip_on=False,
-    )  # fmt: skip
+    at = axes.get_xaxis_transform()
+    axes.plot(x, [height] * len(x), "x", color=colour, ms=5, mew=1.2, transform=at, clip_on=False)

@@ -152,8 +152,8 @@ def draw_flow(frame: pd.DataFrame) -> None:
 
 
 def implied(group: pd.DataFrame, p: float, depth: int) -> tuple[float, float]:
-    """(rate, dex) at which gradient descent would follow the printed curve, read off the largest
-    rate at which every start completes: as far as that run reaches on the axis rate × iterations."""
+    """(rate, dex) at which gradient descent would follow the printed curve, read off a run at the
+    largest rate at which every start completes, as far as it reaches on rate × iterations."""
     alive = _whole(group)
     if alive.empty:
         return np.nan, np.inf
@@ -193,7 +193,7 @@ def arithmetic(n: int = 2565, d: int = 128) -> str:
     told = []
     for p, products in data.items():
         extra = 2 * (d + 2) / products
-        told.append(f"{products:,} multiplications at ℓ{p}, to which depth 3 adds {extra:.2%}")
+        told.append(f"{products:,} multiplications at ℓ{p} (depth 3 adds {extra:.2%})")
     return (
         "Counted in arithmetic instead of iterations, the ratios hardly change: the gradient with "
         f"respect to the end-to-end matrix takes {'; '.join(told)} (ℓ2 from the second moments, ℓ4 "
