@@ -14,6 +14,7 @@ import math
 import os
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -21,12 +22,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pooch
 from numpy.typing import ArrayLike, NDArray
 
 from . import readers
 from .catalogue import CHECKSUMS, ETHANOL_ZIP, PUBLICATIONS
 from .readers import DataCorrupted, DataError
+
+with warnings.catch_warnings(action="ignore"):  # in a notebook, of progress bars as widgets
+    import pooch
 
 Array = NDArray[np.float64]
 

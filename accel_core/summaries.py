@@ -94,7 +94,7 @@ class Summary:
     def rank(self) -> int:
         """Number of eigenvalues that are not 0 to round-off."""
         floor = self.eigenvalues[0] * (max(self.n, self.d) * np.finfo(float).eps) ** 2
-        return sum(value > floor for value in self.eigenvalues)
+        return int(sum(value > floor for value in self.eigenvalues))
 
     @property
     def condition(self) -> float:
