@@ -20,10 +20,11 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
+from .. import records
 from ..records import Record, Row, committed, personal
 from ..sweeps import MissingRuns
 
-__all__ = ["Outcome", "Task", "compact", "obtain", "recorded"]
+__all__ = ["Outcome", "Task", "committed_keys", "compact", "obtain", "recorded"]
 
 NUMERICS = 1  # raised when a result changes beyond round-off
 CHUNK = 8  # tasks computed between two writes
@@ -64,11 +65,34 @@ def compact(values) -> np.ndarray:
     return np.ldexp(np.round(np.ldexp(mantissa, DIGITS)), exponent - DIGITS)
 
 
-def recorded(tasks: Sequence[Task]) -> dict[str, Row]:
+class _Group(Record):
+    """The rows of one group of a record: a page need not read (and check) the others' shards."""
+
+    def __init__(self, whole: Record, group: str):
+        super().__init__(whole.folder, whole.indexed)
+        self.group = group
+
+    def _refresh(self) -> None:
+        shards = sorted((self.folder / self.group).glob("*.parquet"))
+        new = [path for path in shards if path not in self._read]
+        index = self._index() if self.indexed and new else None
+        for path in new:
+            for row in records._rows(path, index):
+                self._rows.setdefault(row.key, row)
+            self._read.add(path)
+
+
+def recorded(tasks: Sequence[Task], group: str) -> dict[str, Row]:
     """Rows of those tasks that the committed record or the user's own holds, by key."""
     keys = [task.key for task in tasks]
-    found = committed().find(keys)
-    return found | personal().find(key for key in keys if key not in found)
+    found = _Group(committed(), group).find(keys)
+    missing = [key for key in keys if key not in found]
+    return found | (_Group(personal(), group).find(missing) if missing else {})
+
+
+def committed_keys(group: str) -> set[str]:
+    """Keys of the rows that the committed record holds of a group."""
+    return {row.key for row in _Group(committed(), group)}
 
 
 def obtain(
@@ -86,8 +110,10 @@ def obtain(
     """
     if not look_up:
         return [_work(task) for task in tasks]
-    store = store or personal()
-    found = recorded(tasks) | store.find(task.key for task in tasks)
+    found = recorded(tasks, group)
+    if store is not None:
+        found |= store.find(task.key for task in tasks if task.key not in found)
+    store = _Group(personal(), group) if store is None else store
     missing = [task for task in tasks if task.key not in found]
     if missing and os.environ.get("CI"):
         raise MissingRuns(

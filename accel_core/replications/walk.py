@@ -34,6 +34,8 @@ DEPTHS = (1, 2, 3)
 SEEDS = 5  # the range of five values covers their median in 15 of 16 cases
 FRACTION = 0.4  # of the budget: the target is where the tuned single layer is by then
 PER_DECADE = 15
+FACTORS = ("dataset", "p", "start", "bias", "width")  # crossed in the factorial
+BUDGETS, UPPERS = (100, 1_000, 10_000), (1e-2, 5e-1)  # and these
 FLOAT = {"float32": np.float32, "float64": np.float64}
 
 
@@ -254,3 +256,24 @@ def _shortened(runs: pd.DataFrame, budget: int) -> pd.DataFrame:
             }
         )  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def factorial_table(rows: Sequence[Row]) -> pd.DataFrame:
+    """`compare` for every cell of the factorials, budget and upper end.
+
+    One row per depth and start. Columns beside those of `compare`: dataset, p, start, bias, width.
+    """
+    wanted = {cell.key for name in ("ethanol", "abalone") for cell in factorial(name)}
+    cells_of: dict[tuple, list[Row]] = {}
+    for row in rows:
+        if row.key in wanted:
+            cell = tuple(row.spec[n] for n in FACTORS)
+            cells_of.setdefault(cell, []).append(row)
+    found = []
+    for cell, members in cells_of.items():
+        runs = run_tables(members)
+        for budget in BUDGETS:
+            for upper in UPPERS:
+                factors = dict(zip(FACTORS, cell, strict=True))
+                found.append(compare(runs, budget, upper).assign(**factors))
+    return pd.concat(found, ignore_index=True)
