@@ -96,6 +96,14 @@ def test_a_changed_number_is_found(field):
         summaries.check("ethanol", wrong, kept)
 
 
+def test_a_changed_name_of_a_feature_is_found():
+    kept = summaries.kept()["ethanol"]
+    (label, largest, _, count), *others = kept.outliers
+    wrong = replace(kept, outliers=((label, largest, "f0", count), *others))
+    with pytest.raises(SummaryError, match="ethanol: the outliers"):
+        summaries.check("ethanol", wrong, kept)
+
+
 def test_a_lost_number_is_found():
     kept = summaries.kept()["ethanol"]
     with pytest.raises(SummaryError, match="the eigenvalues"):
@@ -135,6 +143,20 @@ def test_without_data_the_kept_numbers_are_shown_and_said_to_be_unchecked(monkey
     assert (checked, absent) == ([], list(summaries.TABLES))
     with pytest.raises(DataUnavailable):
         summaries.look("smoke")
+
+
+def test_without_a_network_only_one_download_is_waited_for(monkeypatch):
+    monkeypatch.delenv("ACCEL_DATA", raising=False)
+    tried = []
+
+    def unreachable(name, mirror, cache):
+        tried.append(name)
+        raise OSError("no network")
+
+    monkeypatch.setattr(datasets, "PUBLICATIONS", catalogue.PUBLICATIONS)
+    monkeypatch.setattr(datasets, "_download", unreachable)
+    assert len(summaries.look("paper")[2]) == len(summaries.TABLES)
+    assert tried == ["ethanol"]
 
 
 def test_with_data_the_kept_numbers_are_checked(monkeypatch, tmp_path):
