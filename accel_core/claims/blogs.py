@@ -50,7 +50,8 @@ def smoother(runs: Runs) -> Verdict:
         ["dataset", "p", "depth", "width"]
     ):
         deep = cell.set_index(["dataset", "p", "loss", "seed"]).sharpness
-        for loss, ratios in (deep / single.loc[deep.index]).groupby("loss"):
+        both = deep.index.intersection(single.index)  # a start may lie below a level already
+        for loss, ratios in (deep[both] / single[both]).groupby("loss"):
             key = f"{name((depth, width))}, ℓ{p:g}, {dataset}, loss {loss:g}"
             evidence[key] = median_interval(ratios)
             if not evidence[key].within(upper=1):

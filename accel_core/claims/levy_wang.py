@@ -33,6 +33,7 @@ from accel_core.claims.draws import (
     narrowing,
     p_above,
     share,
+    single_is_best,
     swaps,
 )
 from accel_core.intervals import holm
@@ -97,7 +98,7 @@ def data_sets_disagree(runs: Runs) -> Verdict:
     evidence = {}
     for dataset in DATASETS:
         table = finals(runs, dataset=dataset)
-        evidence[f"[] is the best on {dataset}"] = share(table.idxmin(axis=1).eq(SINGLE))
+        evidence[f"[] is the best on {dataset}"] = single_is_best(table)
     lows, highs = zip(*(found.bounds[1:] for found in evidence.values()), strict=True)
     if max(lows) > 0.5 > min(highs):
         return Verdict(REPRODUCED, evidence)

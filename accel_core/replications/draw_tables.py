@@ -11,7 +11,7 @@ import pandas as pd
 from scipy.stats import binomtest
 
 from ..chapter import Status, status
-from ..claims.draws import ARCHITECTURES, DATASETS, DEEPER, SINGLE, name, share
+from ..claims.draws import ARCHITECTURES, DATASETS, DEEPER, SINGLE, name, share, single_is_best
 from ..figures import depth_colour
 from ..intervals import holm, median_interval
 from ..records import RecordError
@@ -59,8 +59,9 @@ def wins(frame: pd.DataFrame, **cell) -> pd.DataFrame:
     rows = []
     for dataset in DATASETS:
         finals = pivot(frame, dataset=dataset, **cell)
-        best = share(finals.idxmin(axis=1) == SINGLE)
-        rows.append({"data": dataset, "network": "[] is best of all", "draws": best})
+        rows.append(
+            {"data": dataset, "network": "[] is best of all", "draws": single_is_best(finals)}
+        )
         rows += [
             {
                 "data": dataset, "network": f"{name(a)} below []",
@@ -183,9 +184,9 @@ def balance_table(starts: pd.DataFrame) -> pd.DataFrame:
 def answer(frame: pd.DataFrame) -> str:
     """The chapter's answer in Markdown, from the draws."""
     ethanol, abalone = (pivot(frame, dataset=dataset) for dataset in DATASETS)
-    single = share(ethanol.idxmin(axis=1) == SINGLE)
+    single = single_is_best(ethanol)
     beaten = share(abalone[list(DEEPER)].lt(abalone[SINGLE], axis=0).all(axis=1))
-    some = share(abalone.idxmin(axis=1) != SINGLE)
+    some = share(abalone[list(DEEPER)].min(axis=1) < abalone[SINGLE])
     widest = share(abalone[(2, 64)] < abalone[SINGLE])
     narrow = share(abalone[(2, 1)] < abalone[SINGLE])
     adam = [
