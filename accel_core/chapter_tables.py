@@ -34,7 +34,7 @@ def _cell(value: object) -> str:
     if isinstance(value, float | np.floating):
         return sci(value)
     if isinstance(value, Estimate):
-        return f"{value}"
+        return f"{value}" if np.isfinite(value.median_low) else f"∞ [{sci(value.low)}, ∞]"
     return str(value).replace("|", "\\|").replace("\n", " ")
 
 

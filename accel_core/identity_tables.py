@@ -130,7 +130,12 @@ def saddle_times(
     for depth in depths:
         times = list(side_runs.escape_times(4.0, depth, seeds).values())
         offset = select(frame, depth=depth, start=identity.IDENTITY)
-        stable = offset[offset.status.eq("completed")].rate
+        # a run that overshoots back to the saddle completes there: it must have trained as well
+        trained = [
+            run.status == "completed" and run.distance[-1] < identity.FAILED * run.distance[0]
+            for run in offset.itertuples()
+        ]
+        stable = offset[trained].rate
         rows.append(
             {
                 "depth": depth,
