@@ -148,6 +148,9 @@ class Sweep:
     rates_of: tuple[tuple[float, int, tuple[float, ...]], ...] = ()
     # (p, depth, rate) that the pages draw beside the tuned ones
     shown: tuple[tuple[float, int, float], ...] = ()
+    # whether the record keeps the states of the runs that the pages draw; off where they draw no
+    # curve but only where it ends
+    states: bool = True
 
     def specs(self) -> list[Spec]:
         """Every run of the experiment."""
@@ -199,6 +202,11 @@ class Together:
     def shown(self) -> tuple[tuple[float, int, float], ...]:
         """What the pages draw beside the tuned rates: see `Sweep.shown`."""
         return tuple(shown for part in self.parts for shown in part.shown)
+
+    @property
+    def states(self) -> bool:
+        """See `Sweep.states`."""
+        return all(part.states for part in self.parts)
 
     def specs(self) -> list[Spec]:
         """Every run of the experiment."""
@@ -283,8 +291,8 @@ EXPERIMENTS = {
     e.name: e
     for e in (
         Sweep("tuned_rates", 1_000_000, shown=((2.0, 3, 5e-4),)),
-        Sweep("tuned_rates_fine", 1_000_000, rates_of=FINER),
-        Sweep("tuned_rates_trimmed", 1_000_000, trimmed=True),
+        Sweep("tuned_rates_fine", 1_000_000, rates_of=FINER, states=False),
+        Sweep("tuned_rates_trimmed", 1_000_000, trimmed=True, states=False),
         _at_implied_rates("printed_l4", Momentum(0.9), Momentum(0.9, nesterov=True)),
         Together(
             "emulation",

@@ -110,7 +110,7 @@ def promote(name: str) -> Path | None:
             f"{len(missing)} of {len(specs)} runs of {name} are not computed yet: run "
             f"`python -m accel_core record {name}`"
         )
-    shown = {spec.key for spec in shown_specs(name, rows)}
+    shown = {spec.key for spec in shown_specs(name, rows)} if sweep.states else set()
     kept = [row if key in shown else row.without_arrays() for key, row in rows.items()]
     return records.committed().add(kept, name)
 
