@@ -22,6 +22,7 @@ FOLDERS = {
     "accel_core": "the library, one idea a file",
     "notebooks": "the chapters that compute: text (`.md`) paired with stored outputs (`.ipynb`)",
     "book": "the pages that do not compute, the recorded runs, the printed curves as numbers",
+    "bench": "the trainer's speed beside other ways to compute the same",
     "tests": "what must hold",
     ".ci": "what continuous integration runs",
     ".github": "checks and publication, from the same make targets",
@@ -78,7 +79,10 @@ def answer(runs: Runs) -> str:
             return f"*No answer yet: {verdict.condition}.*"
     sentences = [_speedup(runs, p, share, [judged[id] for id in ids]) for p, share, ids in SPEEDUPS]
     sentences.append(_matches([judged[id][1] for id in CURVES]))
-    return "\n".join(f"- {sentence}" for sentence in sentences)
+    lines = [f"- {sentence}" for sentence in sentences]
+    if any(verdict.outcome == CONDITION for _, verdict in judged.values()):
+        lines += ["", "The chapter on the tuned rates names the conditions."]
+    return "\n".join(lines)
 
 
 def _speedup(runs: Runs, p: float, share: float, judged: list[tuple[Claim, Verdict]]) -> str:
@@ -88,10 +92,11 @@ def _speedup(runs: Runs, p: float, share: float, judged: list[tuple[Claim, Verdi
     verdicts = "; ".join(
         f"“{claim.sentence.rstrip('.')}”: *{verdict.outcome}*" for claim, verdict in judged
     )
+    never = "; 0: not reached in the budget" if min(two.low, three.low) == 0 else ""
     return (
         f"**ℓ{p:g} loss**: to where one layer is after {share:.0%} of the iterations, depth 2 is "
         f"{two} times as fast as one layer, depth 3 {three} times (median and range over "
-        f"{two.n} starts). {verdicts}."
+        f"{two.n} starts{never}). {verdicts}."
     )
 
 
@@ -109,7 +114,8 @@ def figure(root: Path) -> str:
         return "*No figure yet: it is drawn from the recorded runs.*"
     return (
         "![Distance from the optimum against iterations, ℓ2 left and ℓ4 right, for depth 1, 2 and "
-        f"3, each at its best rate; the paper's printed curves are dashed]({FIGURE})"
+        "3, each at its best rate; the paper's printed curves are dashed, their depth at the end]"
+        f"({FIGURE})"
     )
 
 
@@ -136,6 +142,8 @@ def main_figure(runs: Runs):
             label = f"depth {depth}, η = {chosen.rate.iloc[0]:g}"
             figures.curves(panel, chosen, figures.depth_colour(depth), label)
             figures.printed(panel, f"fig4_l{p}", f"depth{depth}")
+            iteration, value = figures.printed_curve(f"fig4_l{p}", f"depth{depth}")
+            panel.annotate(f" {depth}", (iteration[-1], value[-1]), va="center", fontsize=9)
         panel.set(yscale="log", title=f"ℓ{p}", xlabel="iterations, in millions")
         panel.xaxis.set_major_formatter(lambda x, _: f"{x / 1e6:g}")
         panel.legend()
@@ -188,6 +196,8 @@ def tree(root: Path) -> str:
     """A line for each folder; the library's packages and the chapters below theirs."""
     lines = []
     for folder, meaning in FOLDERS.items():
+        if not (root / folder).is_dir():
+            continue
         lines.append(f"- `{folder}/` {meaning}")
         if folder == "accel_core":
             packages = sorted((root / folder).glob("*/__init__.py"))

@@ -47,7 +47,7 @@ def test_every_folder_of_the_project_has_a_line():
         ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
     )
     folders = {Path(name).parts[0] for name in listed.stdout.split("\n") if "/" in name}
-    assert folders == set(front_page.FOLDERS)
+    assert folders <= set(front_page.FOLDERS)
 
 
 def test_a_section_without_markers_is_an_error():
