@@ -85,6 +85,8 @@ test-all: test  ## the same, and the exhaustive variants
 
 bench: $(READY)  ## the trainer's speed beside the plain loop's and the bare matrix products'
 	@$(BIN)/python -m accel_core bench
+	@$(BIN)/python -m pip install --quiet --requirement requirements-bench.txt  # JAX
+	@$(BIN)/python -m bench
 
 record: $(READY)  ## compute the runs that the record lacks, and keep them
 	@$(BIN)/python -m accel_core record
