@@ -203,11 +203,6 @@ class Together:
         """What the pages draw beside the tuned rates: see `Sweep.shown`."""
         return tuple(shown for part in self.parts for shown in part.shown)
 
-    @property
-    def states(self) -> bool:
-        """See `Sweep.states`."""
-        return all(part.states for part in self.parts)
-
     def specs(self) -> list[Spec]:
         """Every run of the experiment."""
         return [spec for part in self.parts for spec in part.specs()]
@@ -270,7 +265,16 @@ def _at_implied_rates(name: str, *rules: Momentum) -> Together:
     rates that it turns into the implied ones, η = (1 − β) × implied rate."""
     starts = (NearZero(0.001), NearZero(0.01), NearZero(0.1), IdentityOffset(0.01))
     plain = [
-        Sweep(name, 1_000_000, p=(4.0,), depth=(depth,), rate=(rate,), start=start, trimmed=trimmed)
+        Sweep(
+            name,
+            1_000_000,
+            p=(4.0,),
+            depth=(depth,),
+            rate=(rate,),
+            start=start,
+            trimmed=trimmed,
+            states=False,
+        )
         for depth, rate in IMPLIED.items()
         for trimmed, start in ((False, starts), (True, starts[1:2]))
     ]

@@ -110,7 +110,9 @@ def promote(name: str) -> Path | None:
             f"{len(missing)} of {len(specs)} runs of {name} are not computed yet: run "
             f"`python -m accel_core record {name}`"
         )
-    shown = {spec.key for spec in shown_specs(name, rows)} if sweep.states else set()
+    parts = [part for part in getattr(sweep, "parts", (sweep,)) if part.states]
+    shown = {spec.key for spec in shown_specs(name, rows)}
+    shown &= {spec.key for part in parts for spec in part.specs()}
     kept = [row if key in shown else row.without_arrays() for key, row in rows.items()]
     return records.committed().add(kept, name)
 
