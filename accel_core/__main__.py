@@ -52,11 +52,15 @@ def record(names: list[str], workers: int | None) -> int:
 
     Interrupt it whenever you like: what was computed is kept, and the next call goes on from there.
     """
+    from . import replications
     from .experiments import EXPERIMENTS, experiment
     from .sweeps import compute, promote
 
     os.environ.pop("CI", None)  # there a missing run is an error; here it is what is wanted
-    for name in names or EXPERIMENTS:
+    for name in names or (*EXPERIMENTS, *replications.EXPERIMENTS):
+        if name in replications.EXPERIMENTS:
+            print(f"{name}: {replications.record(name, workers=workers or os.cpu_count() or 1)}")
+            continue
         compute(experiment(name).specs(), name, workers=workers)
         shard = promote(name)
         print(f"{name}: {shard.relative_to(ROOT) if shard else 'complete, nothing to add'}")
@@ -67,10 +71,13 @@ def runs(name: str):
     """The run table of a completely recorded experiment, or the printed curves; else KeyError."""
     import pandas as pd
 
+    from . import replications
     from .experiments import experiment
     from .records import committed
     from .sweeps import run_table
 
+    if name in replications.TABLES:
+        return replications.runs(name)
     if name == "paper_curves":
         return pd.read_csv(ROOT / "book" / "reference" / "paper_curves.csv")
     keys = [spec.key for spec in experiment(name).specs()]

@@ -14,8 +14,8 @@ from ..chapter import Status, status
 from ..claims.draws import ARCHITECTURES, DATASETS, DEEPER, SINGLE, name, share, single_is_best
 from ..figures import depth_colour
 from ..intervals import holm, median_interval
-from ..records import RecordError
-from . import EXPERIMENTS, TABLES
+from ..records import RecordError, Row
+from . import EXPERIMENTS, TABLES, rows
 from . import table as recorded_table
 from .levy_wang import Draw, draws, table
 from .store import obtain, recorded
@@ -43,6 +43,14 @@ def runs_of(profile: str, seeds: int = 2) -> Callable[[str], pd.DataFrame]:
     return find
 
 
+def draw_rows(profile: str, seeds: int = 2) -> list[Row]:
+    """The draws' rows with their curves; in `smoke` a few linear ones from scratch."""
+    if profile == "paper":
+        return rows("levy_wang")
+    tasks = [d for d in draws(seeds) if d.activation == "linear" and d.p == 2]
+    return obtain(tasks, "levy_wang", look_up=False)
+
+
 def pivot(frame: pd.DataFrame, column: str = "final", **cell) -> pd.DataFrame:
     """Draws × architectures of one cell; the defaults are the report's first figure."""
     for key, value in (CELL | cell).items():
@@ -56,33 +64,33 @@ def wins(frame: pd.DataFrame, **cell) -> pd.DataFrame:
 
     `Holm`: two-sided exact binomial p against one half, adjusted for all rows of the table.
     """
-    rows = []
+    lines = []
     for dataset in DATASETS:
         finals = pivot(frame, dataset=dataset, **cell)
-        rows.append(
+        lines.append(
             {"data": dataset, "network": "[] is best of all", "draws": single_is_best(finals)}
         )
-        rows += [
+        lines += [
             {
                 "data": dataset, "network": f"{name(a)} below []",
                 "draws": share(finals[a] < finals[SINGLE]),
             }
             for a in DEEPER
         ]  # fmt: skip
-    found = pd.DataFrame(rows)
+    found = pd.DataFrame(lines)
     p = [binomtest(s.successes, s.n).pvalue for s in found.draws]
     return found.assign(Holm=holm(p))
 
 
 def compared(frame: pd.DataFrame, one: dict, other: dict) -> pd.DataFrame:
     """How often each network ends lower in cell `one` than, from the same seed, in cell `other`."""
-    rows = []
+    lines = []
     for dataset in DATASETS:
         a, b = (pivot(frame, dataset=dataset, **cell) for cell in (one, other))
-        rows.append(
+        lines.append(
             {"data": dataset} | {name(x): share(a[x] < b[x]) for x in ARCHITECTURES}
         )  # fmt: skip
-    found = pd.DataFrame(rows)
+    found = pd.DataFrame(lines)
     return found.melt("data", var_name="network", value_name="draws")
 
 
@@ -112,25 +120,25 @@ def _with_interval(values: np.ndarray) -> str:
 
 def equal_loss(frame: pd.DataFrame) -> pd.DataFrame:
     """Held-out loss over the single layer's at equal training loss: median and share below 1."""
-    rows = []
+    lines = []
     for dataset in DATASETS:
         ratio = pivot(frame, "held_out_ratio", dataset=dataset, split="drawn")
         for a in DEEPER:
-            rows.append(
+            lines.append(
                 {
                     "data": dataset, "network": name(a),
                     "held-out ratio": median_interval(ratio[a]),
                     "below 1 in": share(ratio[a] < 1),
                 }
             )  # fmt: skip
-    p = [binomtest(row["below 1 in"].successes, row["below 1 in"].n).pvalue for row in rows]
-    return pd.DataFrame(rows).assign(Holm=holm(p))
+    p = [binomtest(row["below 1 in"].successes, row["below 1 in"].n).pvalue for row in lines]
+    return pd.DataFrame(lines).assign(Holm=holm(p))
 
 
 def sides(frame: pd.DataFrame) -> pd.DataFrame:
     """The side experiments: ReLU networks on ethanol, ℓp on Abalone; deeper below the single layer,
     and for ReLU the share of draws in which it ends below the linear network of its shape."""
-    rows = []
+    lines = []
     for words, cell in [
         ("ReLU, ethanol", {"dataset": "ethanol", "activation": "relu"}),
         *((f"ℓ{p:g}, Abalone", {"dataset": "abalone", "p": p}) for p in (2.0, 3.0, 4.0, 5.0)),
@@ -140,8 +148,8 @@ def sides(frame: pd.DataFrame) -> pd.DataFrame:
             continue
         row = {"experiment": words}
         row |= {f"{name(a)} below []": share(finals[a] < finals[SINGLE]) for a in DEEPER}
-        rows.append(row)
-    return pd.DataFrame(rows).melt("experiment", var_name="comparison", value_name="draws")
+        lines.append(row)
+    return pd.DataFrame(lines).melt("experiment", var_name="comparison", value_name="draws")
 
 
 def figure(frame: pd.DataFrame, cells: dict[str, dict]) -> plt.Figure:
@@ -167,7 +175,7 @@ def balance_table(starts: pd.DataFrame) -> pd.DataFrame:
     relative imbalance, of the error of Claim 2's velocity, and of the emulation's distance from the
     network after the report's 100 steps.
     """
-    rows = []
+    lines = []
     for (start, depth, width), cell in starts.groupby(["start", "depth", "width"], sort=False):
         row = {"start": start, "network": name((depth, width)), "seeds": cell.seed.nunique()}
         for column, words in (
@@ -177,8 +185,8 @@ def balance_table(starts: pd.DataFrame) -> pd.DataFrame:
         ):
             low, middle, high = np.quantile(cell[column], [0.05, 0.5, 0.95])
             row[words] = f"{middle:.2g} [{low:.2g}, {high:.2g}]"
-        rows.append(row)
-    return pd.DataFrame(rows)
+        lines.append(row)
+    return pd.DataFrame(lines)
 
 
 def answer(frame: pd.DataFrame) -> str:

@@ -205,8 +205,9 @@ def compare(runs: pd.DataFrame, budget: int, upper: float) -> pd.DataFrame:
     """Depth 2 and 3 against depth 1 within one cell, at a budget and an upper end of the grid.
 
     `runs`: the run table of one cell (all starts). Columns: budget, upper, depth, seed, low and
-    high (bounds of the speed-up of this start), gain (ratio of distances at the budget), and for
-    each depth its tuned rate and whether that is the grid's upper end.
+    high (bounds of the speed-up of this start), gain (ratio of distances at the budget), own_gain
+    (the same with every start at its own best rate: never infinite), and for each depth its tuned
+    rate and whether that is an end of the grid.
     """
     frame = _shortened(runs[runs.rate <= upper], budget)
     layer = frame[frame.depth == 1]
@@ -219,12 +220,14 @@ def compare(runs: pd.DataFrame, budget: int, upper: float) -> pd.DataFrame:
     )  # fmt: skip
     fast = speedup(frame, baseline={"depth": 1}, target=target).set_index("depth")
     left = gain_at_budget(frame, baseline={"depth": 1}).set_index("depth")
+    own = gain_at_budget(frame, baseline={"depth": 1}, per_start=True).set_index("depth")
     seeds = sorted(frame.seed.unique())
     return pd.DataFrame(
         {
             "budget": budget, "upper": upper, "depth": depth, "seed": seed,
             "low": fast.by_start[depth][i][0], "high": fast.by_start[depth][i][1],
-            "gain": left.by_start[depth][i][0], "rate": fast.rate[depth],
+            "gain": left.by_start[depth][i][0], "own_gain": own.by_start[depth][i][0],
+            "rate": fast.rate[depth],
             "single_rate": fast.baseline_rate[depth], "edge": fast.edge[depth],
             "single_edge": fast.baseline_edge[depth],
         }

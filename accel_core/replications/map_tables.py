@@ -1,0 +1,141 @@
+"""Tables and figures of the chapter with the map of when depth accelerates."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+from ..chapter import Status, status
+from ..intervals import share_interval
+from ..records import RecordError
+from . import depth_map, table
+from .depth_map import BUDGETS, MapCell, map_table
+from .store import obtain, recorded
+
+__all__ = ["answer", "confusion", "figure", "map_of", "map_status", "misclassified"]
+
+
+def map_of(profile: str) -> pd.DataFrame:
+    """The map; in `smoke` two synthetic cells from one start, from scratch."""
+    if profile == "paper":
+        return table("depth_map")
+    cells = [MapCell("synthetic", p, "near_zero", "GD", 10.0, 0) for p in (2.0, 4.0)]
+    return map_table(obtain(cells, "depth_map", look_up=False))
+
+
+def confusion(found: pd.DataFrame) -> pd.DataFrame:
+    """Cells by kind: how many, how many decided (the interval over the starts excludes 1), and how
+    many of these the formula puts on the wrong side, with Wilson's interval of the share."""
+    kinds = [
+        ("gradient descent, synthetic", found.rule.eq("GD") & found.dataset.eq("synthetic")),
+        ("gradient descent, real tables", found.rule.eq("GD") & found.dataset.ne("synthetic")),
+        ("Adam, synthetic", found.rule.eq("Adam")),
+    ]
+    lines = []
+    for words, chosen in kinds:
+        cells = found[chosen]
+        decided = cells[cells.decided]
+        lines.append(
+            {
+                "cells": words, "all": len(cells), "decided": len(decided),
+                "depth faster": int(decided.fast.sum()),
+                "predicted faster": int(decided.predicted_fast.sum()),
+                "misclassified": _share(decided), "of all cells": _share(cells),
+            }
+        )  # fmt: skip
+    return pd.DataFrame(lines)
+
+
+def _share(cells: pd.DataFrame) -> str:
+    if not len(cells):
+        return "–"
+    wrong = int((cells.fast != cells.predicted_fast).sum())
+    share, low, high = share_interval(wrong, len(cells))
+    return f"{wrong} of {len(cells)}: {share:.0%} [{low:.0%}, {high:.0%}]"
+
+
+def misclassified(found: pd.DataFrame) -> pd.DataFrame:
+    """Decided cells of gradient descent on the wrong side, counted by start, loss and depth."""
+    cells = found[found.rule.eq("GD") & found.decided]
+    wrong = cells.assign(wrong=cells.fast != cells.predicted_fast)
+    counted = wrong.groupby(["start", "p", "depth"]).agg(
+        decided=("wrong", "size"), misclassified=("wrong", "sum")
+    )
+    return counted[counted.misclassified > 0].reset_index()
+
+
+def figure(found: pd.DataFrame, rule: str = "GD") -> plt.Figure:
+    """The synthetic cells: condition number against p, a panel per start and depth, longest budget.
+
+    Colour: log2 of the median speed-up; a cross: the formula is wrong; a white dot: undecided.
+    """
+    cells = found[
+        found.rule.eq(rule) & found.dataset.eq("synthetic") & found.budget.eq(BUDGETS[-1])
+    ]
+    starts, depths = list(dict.fromkeys(cells.start)), sorted(cells.depth.unique())
+    ps, conditions = sorted(cells.p.unique()), sorted(cells.condition.unique())
+    fig, axes = plt.subplots(
+        len(depths), len(starts), figsize=(3.4 * len(starts) + 1, 2.9 * len(depths)),
+        squeeze=False, layout="constrained",
+    )  # fmt: skip
+    for (i, depth), (j, start) in (
+        (a, b) for a in enumerate(depths) for b in enumerate(starts)
+    ):  # fmt: skip
+        ax, values = axes[i, j], np.full((len(ps), len(conditions)), np.nan)
+        own = cells[(cells.depth == depth) & (cells.start == start)]
+        for cell in own.itertuples():
+            y, x = ps.index(cell.p), conditions.index(cell.condition)
+            middle = np.clip(cell.speedup.median_high if cell.speedup.median_low == 0
+                             else cell.speedup.median_low, 1 / 8, 8)  # fmt: skip
+            values[y, x] = np.log2(middle)
+            if cell.decided and cell.fast != cell.predicted_fast:
+                ax.plot(x, y, "x", color="#222222", markersize=12)
+            if not cell.decided:
+                ax.plot(x, y, "o", color="white", markersize=7)
+        image = ax.imshow(values, cmap="PuOr", vmin=-3, vmax=3, origin="lower", aspect="auto")
+        ax.set_xticks(range(len(conditions)), [f"{c:g}" for c in conditions])
+        ax.set_yticks(range(len(ps)), [f"{p:g}" for p in ps])
+        ax.set_title(f"{start.replace('_', ' ')}, depth {depth}", fontsize=10)
+        ax.grid(False)
+    fig.supxlabel("condition number", fontsize=10)
+    fig.supylabel("p", fontsize=10)
+    fig.colorbar(image, ax=axes, label="log2 speed-up over one layer")
+    return fig
+
+
+def answer(found: pd.DataFrame) -> str:
+    """The chapter's answer in Markdown."""
+    own = found[found.rule.eq("GD") & found.dataset.eq("synthetic") & found.decided]
+    shares = {p: _faster(own[own.p.eq(p)]) for p in sorted(own.p.unique())}
+    words = "; ".join(f"p = {p:g}: {text}" for p, text in shares.items())
+    return (
+        "Among the decided synthetic cells with gradient descent depth is faster in the shares "
+        f"{words}. The formula, committed before the map, misclassifies "
+        + "; ".join(f"{row.misclassified} ({row.cells})" for row in confusion(found).itertuples())
+        + "."
+    )
+
+
+def _faster(cells: pd.DataFrame) -> str:
+    share, low, high = share_interval(int(cells.fast.sum()), len(cells))
+    return f"{share:.0%} [{low:.0%}, {high:.0%}] of {len(cells)}"
+
+
+def map_status(profile: str) -> Status:
+    """Computes one synthetic cell, drawn by lot, again in full. Raises `RecordError`."""
+    if profile != "paper":
+        return status(left_out={"the map against the record": "it was not looked up"})
+    cells = [c for c in depth_map.cells() if c.dataset == "synthetic" and c.rule == "GD"]
+    task = cells[int(np.random.default_rng().integers(len(cells)))]
+    (again,) = obtain([task], "depth_map", look_up=False)
+    kept = recorded([task], "depth_map")[task.key]
+    new, old = (row.arrays["distance"].reshape(-1, len(depth_map.POINTS)) for row in (again, kept))
+    # the lowest rate of each depth is stable; its first thousand iterations hold round-off down
+    some = BUDGETS[1] >= depth_map.POINTS
+    stable = np.arange(len(depth_map.DEPTHS)) * len(depth_map.RATES)
+    a, b = new[stable][:, some], old[stable][:, some]
+    worst = float(np.max(np.abs(a / b - 1)))
+    if not worst <= 1e-4:
+        raise RecordError(f"{task}: its curves differ from the record by {worst:.1e}")
+    return status(run=["one cell of the map, computed again"])

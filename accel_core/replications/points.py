@@ -1,0 +1,84 @@
+"""What the paper and its replication got right, left out and missed: each point tied to claims.
+
+A point is a sentence of ours with the ids of the claims that it rests on; the page shows the
+verdicts that the record gives these claims now. `expected` says which outcomes the sentence speaks
+of: where the record says otherwise, the point is marked as standing no longer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from ..claims.base import CONDITION, NOT_REPRODUCED, REPRODUCED, UNTESTED, Claim, Runs
+from ..claims.page import MARKS
+
+__all__ = ["POINTS", "Point", "points_table"]
+
+HOLDS, FAILS = (REPRODUCED, CONDITION), (NOT_REPRODUCED, CONDITION)
+
+
+@dataclass(frozen=True)
+class Point:
+    """`heading`: whose, and right, left out or missed; `claims`: ids, each with its outcomes."""
+
+    heading: str
+    sentence: str
+    claims: tuple[str, ...]
+    expected: tuple[str, ...] = HOLDS
+
+
+RIGHT, OUT = "What the paper got right", "What the paper left out"
+THEIRS, MISSED = "What the replication got right", "What the replication missed"
+POINTS = (
+    Point(RIGHT, "At ℓ2 depth slows training.", ("tuned-l2-hinders",)),
+    Point(RIGHT, "At ℓ4 depth 2 accelerates.", ("tuned-l4-depth2",)),
+    Point(RIGHT, "The loss decides whether depth helps.", ("tuned-loss-decides",)),
+    Point(
+        RIGHT, "An identity start helps deep networks.",
+        ("ava-identity", "identity-over-near-zero"),
+    ),
+    Point(OUT, "Depth 3 is not faster than depth 2 throughout.", ("tuned-l4-order",), FAILS),
+    Point(OUT, "Printed curves that no rate of the grid gives.", ("tuned-curve-l4-depth1",), FAILS),
+    Point(OUT, "Width matters from a start that is not balanced.", ("ava-width",), FAILS),
+    Point(THEIRS, "On ethanol at ℓ2 one layer wins.", ("lw-ethanol-one-layer",)),
+    Point(THEIRS, "Draws differ so much that one says little.", ("lw-stochastic",)),
+    Point(THEIRS, "The bursts are there.", ("lw-bursts",)),
+    Point(THEIRS, "The outcome depends on data and start.", ("lw-depends",)),
+    Point(THEIRS, "Adam ends lower, whatever the depth.", ("lw-adam-better",)),
+    Point(MISSED, "On Abalone width wins, not depth.", ("lw-abalone-deeper",), FAILS),
+    Point(
+        MISSED, "Their starts are not balanced where the hidden layer is wider than one.",
+        ("lw-near-zero-balanced", "lw-near-identity-balanced"), FAILS,
+    ),
+    Point(MISSED, "The printed condition is not the theorem's.", ("lw-condition-printed",), FAILS),
+    Point(
+        MISSED, "What they found on ethanol is what the paper says of ℓ2.",
+        ("lw-differs-from-paper",), FAILS,
+    ),
+)  # fmt: skip
+
+
+def points_table(runs: Runs, claims: Sequence[Claim], heading: str) -> pd.DataFrame:
+    """The points under a heading: the sentence, the claims' verdicts, and whether it stands."""
+    by_id = {claim.id: claim for claim in claims}
+    rows = []
+    for point in POINTS:
+        if point.heading != heading:
+            continue
+        verdicts = [by_id[id].judge(runs) for id in point.claims]
+        untested = any(v.outcome == UNTESTED for v in verdicts)
+        stands = all(v.outcome in point.expected for v in verdicts)
+        rows.append(
+            {
+                "point": point.sentence,
+                "rests on": "; ".join(
+                    f"{by_id[id].sentence} {MARKS[v.outcome]} {v.outcome} ({by_id[id].chapter})"
+                    for id, v in zip(point.claims, verdicts, strict=True)
+                ),
+                "stands": "not tested here" if untested else "yes" if stands else "no longer",
+            }
+        )
+    return pd.DataFrame(rows)
