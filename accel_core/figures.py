@@ -104,7 +104,7 @@ def printed(axes: Axes, figure: str, curve: str, **style) -> None:
 
 def curves(
     axes: Axes, runs: pd.DataFrame, colour: str, label: str | None = None, *,
-    per_rate: bool = False, start: float = 1.0, **style,
+    per_rate: bool = False, start: float = 1.0, points: int = 150, **style,
 ) -> None:  # fmt: skip
     """Median over the starts of these runs' distance curves, and their range as a band.
 
@@ -112,8 +112,9 @@ def curves(
     median infinite once it is the middle one; the band ends with the last run that lives.
     """
     end = max(iteration[-1] for iteration in runs.iteration)
-    at = np.unique(np.concatenate([np.geomspace(max(start, 1), end, 400),
-                                   np.linspace(max(start, 1), end, 400)]))  # fmt: skip
+    # enough points for either kind of axis
+    grids = (grid(max(start, 1), end, points) for grid in (np.geomspace, np.linspace))
+    at = np.unique(np.concatenate(list(grids)))
     values = np.array(
         [distance_at(i, d, at) for i, d in zip(runs.iteration, runs.distance, strict=True)]
     )

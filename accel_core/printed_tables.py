@@ -92,7 +92,9 @@ def candidates_table(frame: pd.DataFrame) -> pd.DataFrame:
                     "rate": f"{group.rate.iloc[0]:g}",
                     "diverged": f"{len(dead)} of {len(group)}",
                     "at iteration": f"{sci(dead.min())} to {sci(dead.max())}" if len(dead) else "",
-                    "dex from the printed curve": str(found.dex),
+                    "dex from the printed curve": str(found.dex)
+                    if found.dex.median_low < np.inf
+                    else "∞",
                 }
             )
     return pd.DataFrame(rows).sort_values(["candidate", "depth"], ignore_index=True)

@@ -141,7 +141,7 @@ def draw_flow(frame: pd.DataFrame) -> None:
             colour = figures.depth_colour(depth)
             for number, (_, runs) in enumerate(_whole(group).groupby("rate")):
                 label = f"depth {depth}" if number == 0 else None
-                figures.curves(panel, runs, colour, label, per_rate=True, lw=1.0)
+                figures.curves(panel, runs, colour, label, per_rate=True, points=60, lw=1.0)
             at, value = figures.printed_curve(f"fig4_l{p:g}", f"depth{depth}")
             rate, dex = implied(group, p, depth)
             if np.isfinite(dex):
