@@ -21,7 +21,9 @@ def data(k=1, n=131, d=11):
 
 MIXED = [
     Run(1, rate=1e-2), Run(2, rate=2e-2, start=NearZero(0.2)), Run(3, 1, rate=1e-2, seed=4),
-    Run(2, 5, rate=1e-2), Run(4, 3, rate=1e-3, start=IdentityOffset(0.1), weight_decay=0.1),
+    Run(2, 5, rate=1e-2),
+    Run(3, 1, rate=2e-2, seed=5, start=NearZero(0.3), weight_decay=0.1),
+    Run(1, rate=1e-2, weight_decay=0.1), Run(4, 3, rate=1e-3, start=IdentityOffset(0.1), weight_decay=0.1),
     Run(3, 1, rate=1e-3, rule=Momentum()), Run(2, 7, rate=1e-3, rule=Momentum(0.5, True)),
     Run(1, rate=1e-2, rule=EndToEnd(3), start=NearZero(0.2)),
 ]  # fmt: skip
@@ -29,7 +31,7 @@ COORDINATEWISE = [
     Run(2, 3, rate=1e-3, rule=Adam()), Run(1, rate=1e-2, rule=AdaGrad()),
     Run(3, 2, rate=1.0, rule=AdaDelta()), Run(2, 1, rate=1e-3, rule=Adam(epsilon_hat=True)),
 ]  # fmt: skip
-BIASED = [replace(run, bias=True) for run in (*MIXED[:7], *COORDINATEWISE)]
+BIASED = [replace(run, bias=True) for run in (*MIXED[:-1], *COORDINATEWISE)]
 DIVERGING = [Run(1, rate=5.0, seed=9), Run(2, rate=3.0, seed=8, start=NearZero(0.3)),
              Run(3, 4, rate=3.0, seed=7, start=TorchDefault())]  # fmt: skip
 
@@ -52,7 +54,7 @@ def test_a_run_gives_the_same_bits_alone_first_last_and_among_runs_that_diverge(
     alone = [train(problem, [run], 300)[0] for run in runs]
     forth = train(problem, runs, 300)
     back = train(problem, runs[::-1], 300)[::-1]
-    woven = [run for group in zip(runs, diverging * 4, strict=False) for run in group]
+    woven = [run for group in zip(runs, diverging * len(runs), strict=False) for run in group]
     among = train(problem, woven, 300)
     assert all(r.status == "diverged" for r in among[1::2])
     for one, *others in zip(alone, forth, back, among[::2], strict=True):
@@ -199,7 +201,7 @@ class TestClosedForm:
 
     # slow and fast directions, one that no data reach, one beyond 2/η that grows
     SPREAD = np.array([1e-9, 1e-3, 0.4, 1.0, 1.7, 0.0, -1e-17, 1.99, 2.001])
-    TARGET = np.array([1e-9, 2e-3, 0.3, -1.0, 0.5, 0.0, 0.0, 1.0, 1e-3])
+    TARGET = np.array([1e-9, 2e-3, 0.3, -1.0, 0.5, 1e-4, 1e-4, 1.0, 1e-3])
 
     @pytest.mark.parametrize("decay", [0.0, 0.01])
     @pytest.mark.parametrize("steps", [0, 1, 2, 3, 1_000, 5_001])
