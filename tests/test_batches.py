@@ -23,7 +23,8 @@ MIXED = [
     Run(1, rate=1e-2), Run(2, rate=2e-2, start=NearZero(0.2)), Run(3, 1, rate=1e-2, seed=4),
     Run(2, 5, rate=1e-2),
     Run(3, 1, rate=2e-2, seed=5, start=NearZero(0.3), weight_decay=0.1),
-    Run(1, rate=1e-2, weight_decay=0.1), Run(4, 3, rate=1e-3, start=IdentityOffset(0.1), weight_decay=0.1),
+    Run(1, rate=1e-2, weight_decay=0.1),
+    Run(4, 3, rate=1e-3, start=IdentityOffset(0.1), weight_decay=0.1),
     Run(3, 1, rate=1e-3, rule=Momentum()), Run(2, 7, rate=1e-3, rule=Momentum(0.5, True)),
     Run(1, rate=1e-2, rule=EndToEnd(3), start=NearZero(0.2)),
 ]  # fmt: skip
