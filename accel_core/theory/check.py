@@ -78,9 +78,16 @@ class Report(NamedTuple):
         lines = [f"<thead><tr>{head}</tr></thead><tbody>"]
         for title, cases, worst in self.rows():
             verdict = "holds" if worst.holds else "<strong>fails</strong>"
-            cells = title, cases, f"{worst.error:.0e}", f"{worst.tolerance:.0e}", verdict
+            cells = title, cases, _shown(worst.error), _shown(worst.tolerance), verdict
             lines.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
         return "<table>" + "".join(lines) + "</tbody></table>"
+
+
+def _shown(value: float) -> str:
+    """Two digits; of what is as small as rounding, which differs by machine, the decade above."""
+    if 0 < value < 1e-6:
+        return f"{10.0 ** np.ceil(np.log10(value)):.0e}"
+    return f"{value:.2g}"
 
 
 def report(*checks: Check | Iterable[Check]) -> Report:

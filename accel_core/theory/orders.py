@@ -30,6 +30,10 @@ class Order(NamedTuple):
     low: float
     high: float
 
+    def __str__(self) -> str:
+        """Return the exponent with its interval, three decimals."""
+        return f"{self.exponent:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
 
 def fit_order(sizes: NDArray[np.float64], errors: NDArray[np.float64]) -> Order:
     """Fit errors ~ sizes^exponent by least squares on logarithms; Student's interval.

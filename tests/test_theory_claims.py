@@ -1,0 +1,89 @@
+"""The claims of theory: their verdicts, and that each verdict follows from what is computed."""
+
+import pytest
+
+from accel_core import theory
+from accel_core.claims import CONDITION, NOT_REPRODUCED, REPRODUCED
+from accel_core.claims import theory as claims
+from accel_core.theory import circulation, layers, preconditioning
+from accel_core.theory import warmup as warmup_module
+
+VERDICTS = {
+    "warmup": REPRODUCED,
+    "balancedness": REPRODUCED,
+    "end-to-end": REPRODUCED,
+    "spectrum": REPRODUCED,
+    "one-output": REPRODUCED,
+    "no-regularizer": REPRODUCED,
+    "two-points": CONDITION,
+    "misprint": NOT_REPRODUCED,
+}
+
+
+def judged(name):
+    (claim,) = [it for it in claims.CLAIMS if it.id == f"theory-{name}"]
+    return claim.judge({})
+
+
+def test_every_claim_has_its_verdict_here():
+    assert [it.id.removeprefix("theory-") for it in claims.CLAIMS] == list(VERDICTS)
+
+
+@pytest.mark.parametrize("name", VERDICTS)
+def test_verdict(name):
+    assert judged(name).outcome == VERDICTS[name], judged(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "function", "wrong"),
+    [
+        ("warmup", warmup_module, "dropped_term", lambda w, gradient, rate: 0 * w),
+        ("balancedness", layers, "imbalance", layers.misprinted_imbalance),
+        ("end-to-end", preconditioning, "left_power", lambda s, e: s.left @ s.left.T),
+        ("spectrum", preconditioning, "right_power", lambda s, e: s.right @ s.right.T),
+        ("one-output", preconditioning, "adaptive_factor", lambda w, depth: 1.0),
+        ("no-regularizer", circulation, "half_annulus_constant", lambda *a: 0.1),
+    ],
+)
+def test_an_altered_statement_is_not_reproduced(monkeypatch, name, module, function, wrong):
+    monkeypatch.setattr(module, function, wrong)
+    try:
+        outcome = judged(name).outcome
+    except ValueError:  # the altered function cannot take the shapes
+        return
+    assert outcome == NOT_REPRODUCED
+
+
+def _rows(slope, factor):
+    def scaling(power, depths, ratios, angles, **options):
+        return [
+            {"ratio": r, "iterations": 1e3 * r**2 if depths == [1] else factor * 1e3 * r**slope}
+            for r in ratios
+            for _ in angles
+        ]
+
+    return scaling
+
+
+@pytest.mark.parametrize(
+    ("slope", "factor", "outcome"),
+    [(2.0, 0.3, CONDITION), (1.0, 1.0, REPRODUCED), (2.0, 1.5, NOT_REPRODUCED)],
+)
+def test_two_points_tells_an_exponent_from_a_factor(monkeypatch, slope, factor, outcome):
+    monkeypatch.setattr(theory, "scaling", _rows(slope, factor))
+    assert judged("two-points").outcome == outcome
+
+
+def test_the_misprint_would_be_reproduced_if_the_theorem_held_under_it(monkeypatch):
+    last = []
+
+    def product(weights):
+        last[:] = weights
+        return layers.end_to_end(weights)
+
+    def field(matrix, gradient, depth):
+        return -layers.end_to_end_velocity(last, gradient)
+
+    monkeypatch.setattr(theory, "end_to_end", product)
+    monkeypatch.setattr(theory, "end_to_end_field", field)
+    assert judged("misprint").outcome == REPRODUCED
