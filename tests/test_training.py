@@ -165,13 +165,20 @@ def test_equals_the_plain_trainer(combination):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("rule", LEVELS["rule"], ids=str)
-@pytest.mark.parametrize("p", LEVELS["p"])
-@pytest.mark.parametrize("depth", LEVELS["depth"])
-def test_equals_the_plain_trainer_in_every_combination(rule, p, depth):
-    for c in every_combination():
-        if c[0] == depth and c[2] == p and c[5] == rule:
-            agree(*c)
+@pytest.mark.parametrize(
+    ("depth", "p", "rule"),
+    [
+        each
+        for each in itertools.product(LEVELS["depth"], LEVELS["p"], LEVELS["rule"])
+        if each[0] == 1 or not isinstance(each[2], EndToEnd)
+    ],
+    ids=str,
+)
+def test_equals_the_plain_trainer_in_every_combination(depth, p, rule):
+    combinations = [c for c in every_combination() if (c[0], c[2], c[5]) == (depth, p, rule)]
+    assert combinations
+    for combination in combinations:
+        agree(*combination)
 
 
 def horizon(problem, run, at):
