@@ -1,0 +1,454 @@
+"""The replications: protocol, store, curvature, walks, the map: against values by hand."""
+
+import subprocess
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from accel_core.datasets import DataUnavailable
+from accel_core.initializers import factor_balanced
+from accel_core.losses import Problem
+from accel_core.models import Architecture
+from accel_core.records import Record
+from accel_core.replications import bursts, depth_map, levy_wang, starts, store, walk, walk_tables
+from accel_core.replications.levy_wang import ARCHITECTURES, Draw
+from accel_core.replications.sharpness import Curvature
+from accel_core.sweeps import MissingRuns
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def problem(n=40, d=3, p=2.0, seed=0):
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((n, d))
+    return Problem(X, X @ np.arange(1.0, d + 1) + 0.3 * rng.standard_normal(n), p)
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """A table of 40 rows in place of the data sets."""
+    whole = problem()
+    monkeypatch.setattr(
+        levy_wang, "parts",
+        lambda dataset, split, p=2.0: (Problem(whole.X[:32], whole.y[:32], p),
+                                       Problem(whole.X[32:], whole.y[32:], p)),
+    )  # fmt: skip
+
+
+# ---- the protocol --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("dataset", "rows", "held"), [("ethanol", 2565, 513), ("abalone", 4177, 836)]
+)
+def test_splits(dataset, rows, held):
+    try:
+        parts = {split: levy_wang.parts(dataset, split) for split in (0, 1, 2)}
+    except DataUnavailable as reason:
+        pytest.skip(str(reason))
+    for within, out in parts.values():
+        assert (len(within.X), len(out.X)) == (rows - held, held)
+        whole = np.vstack([np.hstack([q.X, q.y]) for q in (within, out)])
+        # the whole table is standardised, not the part trained on
+        np.testing.assert_allclose(whole.mean(0), 0, atol=1e-10)
+        np.testing.assert_allclose(whole.std(0), 1, atol=1e-10)
+        assert abs(within.X.mean(0)).max() > 1e-3
+    first = [p[0].y[:20].ravel().tolist() for p in parts.values()]
+    assert first[0] != first[1] != first[2]
+
+
+def test_the_reports_abalone_split_holds_out_its_first_shuffled_rows():
+    # scikit-learn's train_test_split(test_size=0.2, random_state=42) on 4177 rows begins with these
+    order = np.random.RandomState(42).permutation(4177)
+    try:
+        _, out = levy_wang.parts("abalone", 0)
+    except DataUnavailable as reason:
+        pytest.skip(str(reason))
+    from accel_core import datasets
+
+    _, y = datasets.load("abalone").standardized()
+    np.testing.assert_array_equal(out.y[:5, 0], y[order[:5]])
+
+
+def test_grids():
+    base = levy_wang.GRID
+    assert Draw("ethanol").rates == base
+    assert Draw("ethanol", "near_zero").rates == (*base, 5e-2)
+    assert Draw("abalone", "near_identity", "Adam").rates == (*base, 5e-2, 1e-1)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"dataset": "wine"}, {"start": "zero"}, {"rule": "sgd"}, {"activation": "tanh"}]
+)
+def test_wrong_values_are_named(wrong):
+    with pytest.raises(ValueError, match="allowed are"):
+        Draw(**{"dataset": "ethanol"} | wrong)
+
+
+def test_relu_with_another_loss_is_refused():
+    with pytest.raises(ValueError, match="SGD only"):
+        Draw("ethanol", p=4.0, activation="relu")
+
+
+def test_a_draw_is_the_plain_single_precision_loop(small):
+    draw = Draw("ethanol", seed=3)
+    outcome = draw.run()
+    train, held = levy_wang.parts("ethanol", 0)
+    X, y = (torch.tensor(a, dtype=torch.float32) for a in (train.X, train.y))
+    for i, (depth, width) in enumerate(ARCHITECTURES):
+        shape = Architecture(depth, width, bias=True)
+        weights, biases = shape.unpack(shape.start(levy_wang.STARTS["default"], 3, 3), 3)
+        layers = [torch.nn.Linear(*W.shape[::-1]) for W in weights]
+        with torch.no_grad():
+            for layer, W, b in zip(layers, weights, biases, strict=True):
+                layer.weight.copy_(torch.tensor(W))
+                layer.bias.copy_(torch.tensor(b))
+        net = torch.nn.Sequential(*layers)
+        step = torch.optim.SGD(net.parameters(), lr=draw.rates[-1])
+        for _ in range(levy_wang.STEPS - 1):
+            step.zero_grad()
+            torch.nn.functional.mse_loss(net(X), y).backward()
+            step.step()
+        loss = torch.nn.functional.mse_loss(net(X), y).item()
+        assert outcome.arrays["final"][i, -1] == pytest.approx(loss, rel=1e-4)
+        out = torch.tensor(held.X, dtype=torch.float32)
+        missed = torch.nn.functional.mse_loss(net(out), torch.tensor(held.y, dtype=torch.float32))
+        assert outcome.arrays["held_out"][i, -1] == pytest.approx(missed.item(), rel=1e-4)
+
+
+def test_relu_training_is_the_plain_loop():
+    from accel_core.replications.relu import train_relu
+
+    whole, shape = problem(), Architecture(3, 4, bias=True)
+    start = shape.start(levy_wang.STARTS["default"], 1, 3)
+    rates = (1e-3, 1e-2)
+    losses, held = train_relu(whole.X, whole.y, (whole.X[:9], whole.y[:9]), shape, start, rates, 12)
+    weights, biases = shape.unpack(start, 3)
+    X, y = (torch.tensor(a, dtype=torch.float32) for a in (whole.X, whole.y))
+    for i, rate in enumerate(rates):
+        net = torch.nn.Sequential()
+        for j, (W, b) in enumerate(zip(weights, biases, strict=True)):
+            if j:
+                net.append(torch.nn.ReLU())
+            layer = torch.nn.Linear(*W.shape[::-1])
+            with torch.no_grad():
+                layer.weight.copy_(torch.tensor(W))
+                layer.bias.copy_(torch.tensor(b))
+            net.append(layer)
+        step = torch.optim.SGD(net.parameters(), lr=rate)
+        for _ in range(12):
+            step.zero_grad()
+            torch.nn.functional.mse_loss(net(X), y).backward()
+            step.step()
+        assert losses[i, -1] == pytest.approx(
+            torch.nn.functional.mse_loss(net(X), y).item(), rel=1e-4
+        )
+        assert held[i, -1] == pytest.approx(
+            torch.nn.functional.mse_loss(net(X[:9]), y[:9]).item(), rel=1e-4
+        )
+
+
+def test_rise_by_hand():
+    curves = np.array([[4.0, 2.0, 3.0, 1.0], [4.0, 3.0, 2.0, 1.0]])
+    np.testing.assert_allclose(levy_wang._rise(curves), [1.5, 1.0])
+
+
+def test_held_out_at_equal_training_loss_by_hand():
+    # the first is at 0.25 in the end, the second at 0.5, halfway down the first's last step in logs
+    losses = np.array([[4.0, 1.0, 0.25], [2.0, 1.0, 0.5]])
+    held = np.array([[5.0, 4.0, 1.0], [5.0, 4.0, 3.0]])
+    np.testing.assert_allclose(levy_wang._at_equal_loss(losses, held), [1.0, 3.0 / 2.0])
+
+
+def test_the_best_rate_is_that_of_the_last_training_loss(small):
+    row = store._work(Draw("ethanol", seed=1))
+    table = levy_wang.table([row])
+    final = row.arrays["final"].reshape(len(ARCHITECTURES), -1)
+    np.testing.assert_array_equal(table.final, final.min(axis=1))
+    assert list(table.rate) == [levy_wang.GRID[i] for i in final.argmin(axis=1)]
+    assert set(table.split) == {"report"}
+    drawn = levy_wang.table([store._work(Draw("ethanol", seed=1, split=2))])
+    assert set(drawn.split) == {"drawn"}
+
+
+def record_of(draw):
+    row = store.recorded([draw], "levy_wang").get(draw.key)
+    return row or pytest.fail(f"{draw} is not in the record")
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        Draw("ethanol", seed=7),
+        Draw("abalone", "near_zero", seed=11, split=12),
+        Draw("abalone", "near_identity", "Adam", seed=23),
+    ],
+)
+def test_recorded_draws_come_out_again(draw):
+    try:
+        again = store._work(draw)
+    except DataUnavailable as reason:
+        pytest.skip(str(reason))
+    kept = record_of(draw)
+    for name in ("final", "held_out"):
+        # unstable rates amplify round-off from machine to machine: compare where it stays small
+        a, b = np.ravel(again.arrays[name]), np.ravel(kept.arrays[name])
+        calm = b < 10
+        np.testing.assert_allclose(a[calm], b[calm], rtol=1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("-p", "dataset", "abalone", "-p", "seed", "17"),
+        ("-p", "start", "near_identity", "-p", "rule", "Adam", "-p", "seed", "3"),
+        ("-p", "start", "near_zero", "-p", "seed", "5", "-p", "split", "6"),
+    ],
+)
+def test_the_pages_command_computes_a_row_again(options, tmp_path):
+    command = [ROOT / ".venv/bin/papermill", ROOT / "notebooks/30-levy-wang.ipynb",
+               tmp_path / "out.ipynb", "-p", "profile", "smoke", *options]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    if "DataUnavailable" in done.stderr:
+        pytest.skip("no data")
+    assert done.returncode == 0, done.stderr
+    assert "| [64, 64] |" in (tmp_path / "out.ipynb").read_text(encoding="utf8")
+
+
+# ---- the store -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Square(store.Task):
+    number: int
+
+    def run(self):
+        if self.number < 0:
+            raise AssertionError("computed")
+        return store.Outcome({}, {}, {"square": np.array([self.number**2])})
+
+
+def test_tasks_are_computed_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "committed", lambda: Record(tmp_path / "none"))
+    monkeypatch.setattr(store, "personal", lambda: Record(tmp_path / "mine"))
+    tasks = [Square(3), Square(4)]
+    assert [r.arrays["square"][0] for r in store.obtain(tasks, "squares")] == [9, 16]
+    monkeypatch.setattr(Square, "run", lambda self: pytest.fail("computed again"))
+    assert [r.arrays["square"][0] for r in store.obtain(tasks[::-1], "squares")] == [16, 9]
+
+
+def test_with_ci_a_missing_task_is_an_error(tmp_path, monkeypatch):
+    monkeypatch.setenv("CI", "1")
+    monkeypatch.setattr(store, "committed", lambda: Record(tmp_path / "none"))
+    monkeypatch.setattr(store, "personal", lambda: Record(tmp_path / "mine"))
+    with pytest.raises(MissingRuns, match="record squares"):
+        store.obtain([Square(3)], "squares")
+
+
+def test_keys_tell_tasks_apart():
+    assert Square(3).key == Square(3).key
+    keys = {Square(3).key, Square(4).key, Draw("ethanol").key, Draw("ethanol", seed=1).key}
+    assert len(keys) == 4
+
+
+def test_compact_keeps_what_a_page_shows():
+    values = np.array([np.pi, -1e-30, 0.0, np.inf, np.nan, 1e300])
+    short = store.compact(values)
+    np.testing.assert_allclose(short, values, rtol=2.0**-store.DIGITS)
+    assert short[0] != values[0]
+
+
+# ---- the starts ----------------------------------------------------------------------------------
+
+
+def test_imbalance_by_hand():
+    # W_2ᵀW_2 = 4, W_1W_1ᵀ = 1 for hidden width 1: the gap is 3, three quarters of the larger
+    weights = [np.array([[0.6, 0.8]]), np.array([[2.0]])]
+    assert starts.imbalance(weights) == pytest.approx((3.0, 0.75))
+
+
+def test_the_printed_condition_holds_and_balancedness_does_not():
+    weights = starts.printed_condition((4, 4, 4, 1), np.random.default_rng(0))
+    for before, after in pairwise(weights):
+        np.testing.assert_allclose(after.T @ after, before.T @ before, atol=1e-15)
+    assert starts.imbalance(weights)[1] > 1
+    with pytest.raises(ValueError, match="as wide as the input"):
+        starts.printed_condition((4, 2, 1), np.random.default_rng(0))
+
+
+def test_emulation_follows_from_a_balanced_start_only():
+    data = problem()
+    m, rng = data.moments, np.random.default_rng(0)
+    even = factor_balanced(rng.standard_normal((1, 3)), (3, 5, 1), rng)
+    odd = [10 * even[0], even[1] / 10]
+    near, far = (starts._stray(w, m.xx, m.xy.T) for w in (even, odd))
+    assert near < 0.05 < far
+
+
+# ---- curvature and bursts ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("p", [2.0, 4.0])
+@pytest.mark.parametrize(("depth", "bias"), [(1, True), (3, True), (2, False)])
+def test_sharpness_is_the_hessians_largest_eigenvalue(p, depth, bias):
+    data, shape = problem(p=p), Architecture(depth, 2, bias)
+    flat = np.random.default_rng(0).standard_normal(shape.count(3))
+    curvature = Curvature(data, shape)
+    hessian = torch.autograd.functional.hessian(curvature.loss, torch.tensor(flat)).numpy()
+    value, vector = curvature.top(flat)
+    assert value == pytest.approx(np.linalg.eigvalsh(hessian)[-1], rel=1e-6)
+    np.testing.assert_allclose(hessian @ vector, value * vector, atol=1e-3 * value)
+    weights, biases = shape.unpack(flat, 3)
+    from accel_core.models import end_to_end
+
+    end = end_to_end(weights, biases)
+    direct = data.loss(end[:, :3], end[:, 3] if bias else None)
+    assert curvature.loss(torch.tensor(flat)).item() == pytest.approx(direct, rel=1e-12)
+
+
+def test_the_kernel_is_the_squared_slope_of_the_output():
+    shape = Architecture(3, 4)
+    flat, u = np.random.default_rng(0).standard_normal(shape.count(3)), np.array([0.6, 0.8, 0.0])
+    theta = torch.tensor(flat, requires_grad=True)
+    weights, _ = shape.unpack(theta, 3)
+    (weights[2] @ weights[1] @ weights[0] @ torch.tensor(u)).sum().backward()
+    found = bursts._kernel(shape.unpack(flat, 3)[0], u)
+    assert found == pytest.approx(float(theta.grad.square().sum()))
+
+
+def test_growth_is_one_minus_rate_times_sharpness(small, monkeypatch):
+    monkeypatch.setattr(bursts, "parts", levy_wang.parts)
+    # one layer: the Hessian is 2XᵀX/n with the bias; at 2.5/σ every swing grows by half
+    data, _ = levy_wang.parts("ethanol", 0)
+    sigma = 2 * np.linalg.eigvalsh(data.moments.with_bias().xx)[-1]
+    trace = bursts.Trace("ethanol", "default", 1, 1, 0, float(2.5 / sigma), 12)
+    table = bursts.trace_table(store._work(trace))
+    np.testing.assert_allclose(table.sharpness, sigma, rtol=1e-4)
+    np.testing.assert_allclose(table.growth, 1.5, rtol=1e-3)
+    slopes = table.slope.to_numpy()
+    np.testing.assert_allclose(slopes[1:] / slopes[:-1], 1.5, rtol=2e-3)
+
+
+# ---- the walk ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("order", walk.ORDERS)
+def test_every_order_leads_to_the_paper_one_factor_at_a_time(order):
+    settings = [setting for _, setting in walk.settings(order)]
+    assert (settings[0], settings[-1]) == (walk.LEVY_WANG, walk.PAPER)
+    for before, after in pairwise(settings):
+        changed = [n for n in vars(before) if getattr(before, n) != getattr(after, n)]
+        assert len(changed) == 1
+
+
+def run_table(curves, budget=1000):
+    """One cell: {(depth, rate): distances at 0, 10, 100, 400, 1000}, three starts 1 % apart."""
+    at = np.array([0, 10, 100, 400, 1000])
+    return pd.DataFrame(
+        [
+            {
+                "key": f"{depth}{rate}{seed}", "problem": "x", "p": 2.0, "depth": depth, "width": 1,
+                "bias": False, "start": "s", "seed": seed, "rule": "GD", "rate": rate,
+                "weight_decay": 0.0, "budget": budget, "status": "completed", "diverged_at": pd.NA,
+                "iteration": at, "distance": np.array(values) * 1.01**seed,
+                "final": values[-1] * 1.01**seed,
+            }
+            for (depth, rate), values in curves.items()
+            for seed in range(3)
+        ]
+    )  # fmt: skip
+
+
+def test_compare_by_hand():
+    # the single layer is at 0.2 after 0.4 of the budget; depth 2 is there after 100: four times as
+    # fast; at the budget it has half of the single layer's distance left
+    runs = run_table(
+        {
+            (1, 0.1): [1, 0.9, 0.5, 0.2, 0.1], (1, 0.5): [1, 2, 2, 2, 2],
+            (2, 0.1): [1, 0.5, 0.2, 0.1, 0.05], (2, 0.5): [1, 2, 2, 2, 2],
+            (3, 0.1): [1, 0.9, 0.5, 0.2, 0.1], (3, 0.5): [1, 2, 2, 2, 0.01],
+        }
+    )  # fmt: skip
+    found = walk.compare(runs, 1000, 0.5).groupby("depth")
+    assert found.low.median()[2] == pytest.approx(4.0, rel=0.05)
+    assert found.gain.median()[2] == pytest.approx(2.0, rel=0.02)
+    assert found.gain.median()[3] == pytest.approx(10.0, rel=0.02)
+    low = walk.compare(runs, 1000, 0.1).groupby("depth")
+    assert low.gain.median()[3] == pytest.approx(1.0, rel=0.02)
+    assert set(low.edge.first()) == {"only"}
+    short = walk.compare(runs, 100, 0.5).groupby("depth")
+    assert short.gain.median()[2] == pytest.approx(2.5, rel=0.02)
+    with pytest.raises(ValueError, match="not recorded there"):
+        walk.compare(runs, 99, 0.5)
+
+
+def test_shares_of_variance_by_hand():
+    # y = 2·p ± + 1·start ± + p×start ± 1, two seeds alike: shares 4, 1, 1 of 6
+    rows = [
+        {
+            "p": p, "budget": 1, "upper": 1, "start": s, "bias": b, "width": 1, "seed": seed,
+            "y": 2 * a + c + a * c,
+        }
+        for p, a in ((2, -1), (4, 1))
+        for s, c in (("x", -1), ("y", 1))
+        for b in (False, True)
+        for seed in (0, 1)
+    ]  # fmt: skip
+    found = walk_tables.shares(pd.DataFrame(rows))
+    assert found["p"] == pytest.approx(4 / 6)
+    assert found["start"] == pytest.approx(1 / 6)
+    assert found["p × start"] == pytest.approx(1 / 6)
+    for nothing in ("bias", "p × bias", "three and more", "start drawn"):
+        assert found[nothing] == pytest.approx(0, abs=1e-12)
+
+
+# ---- the map -------------------------------------------------------------------------------------
+
+
+def test_synthetic_problems_have_the_spectrum_they_name():
+    data = depth_map.synthetic(100.0, 2.0, seed=1)
+    spread = np.linalg.eigvalsh(data.X.T @ data.X / len(data.X))
+    np.testing.assert_allclose(spread, np.geomspace(0.01, 1, depth_map.FEATURES))
+    with pytest.raises(ValueError, match="1 or more"):
+        depth_map.synthetic(0.5, 2.0)
+
+
+@pytest.mark.parametrize("p", [2.0, 3.0, 4.0])
+def test_hessian_is_the_gradients_derivative(p):
+    data, w, h = problem(p=p), np.array([0.3, -0.2, 0.9]), 1e-6
+    columns = [
+        (data.gradient(w + h * e) - data.gradient(w - h * e)).ravel() / (2 * h) for e in np.eye(3)
+    ]
+    np.testing.assert_allclose(depth_map.hessian(data, w), np.array(columns), rtol=1e-5, atol=1e-6)
+
+
+def test_prediction_by_hand():
+    # one feature, ℓ2: λ = 2 everywhere, c = 1, M = 2. Depth N: S = 2·2^{2−2/N}·N, so that its
+    # effective rate at the end is 1/N of one layer's
+    x = np.array([1.0, -1.0, 1.0, -1.0])
+    data = Problem(x[:, None], 2 * x, 2.0)
+    for depth in (1, 2, 3):
+        assert depth_map.predict(data, depth, 2.0, 1000) == pytest.approx(1 / depth)
+    # from m₀ = 0.02 depth 2 needs T₀ = ln(100)/(2·4)/η with η = 2/(2·2·2) = 1/4, against T₁ = 400
+    assert depth_map.predict(data, 2, 0.02, 1000) == pytest.approx(
+        400 / (np.log(100) / 8 * 4 + 800)
+    )
+
+
+def test_adam_is_predicted_to_gain_nothing():
+    cell = depth_map.MapCell("synthetic", 4.0, "near_zero", "Adam", 10.0)
+    assert cell.predicted(cell.problem(), 3, 1000) == 1.0
+
+
+def test_a_small_map_has_every_column():
+    cell = replace(depth_map.MapCell("synthetic", 4.0, "identity", "GD", 10.0), seed=0)
+    found = depth_map.map_table([store._work(cell)])
+    assert len(found) == 2 * len(depth_map.BUDGETS)
+    assert (found.predicted_fast == (found.predicted > 1)).all()
+    assert (found.fast == [s.median_low > 1 for s in found.speedup]).all()
