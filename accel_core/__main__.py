@@ -78,6 +78,10 @@ def runs(name: str):
 
     if name in replications.TABLES:
         return replications.runs(name)
+    if name == "convolutional":
+        from . import convolutional_runs
+
+        return convolutional_runs.frame(convolutional_runs.lookup(convolutional_runs.specs()))
     if name == "paper_curves":
         return pd.read_csv(ROOT / "book" / "reference" / "paper_curves.csv")
     keys = [spec.key for spec in experiment(name).specs()]

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
+from IPython.display import HTML
 
 from .claims.base import Claim, Runs
 from .claims.page import MARKS, NAMES
@@ -13,14 +14,12 @@ from .claims.printed import SKIPPED, Curve, deviations, implied_rate, nearest
 from .intervals import Estimate
 from .statistics import tune
 
-__all__ = ["deviation_table", "markdown", "race_view", "relative_costs", "sci", "verdicts"]
+__all__ = ["deviation_table", "race_view", "relative_costs", "sci", "show", "verdicts"]
 
 
-def markdown(table: pd.DataFrame) -> str:
-    """A table in Markdown: numbers to three digits, no index."""
-    rows = [list(table.columns), ["---"] * len(table.columns)]
-    rows += [[_cell(value) for value in row] for row in table.itertuples(index=False)]
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+def show(table: pd.DataFrame) -> HTML:
+    """A table as a page's output: numbers to three digits, no index."""
+    return HTML(table.map(_cell).to_html(index=False, border=0, justify="left"))
 
 
 def sci(number: float) -> str:
@@ -35,7 +34,7 @@ def _cell(value: object) -> str:
         return sci(value)
     if isinstance(value, Estimate):
         return f"{value}" if np.isfinite(value.median_low) else f"∞ [{sci(value.low)}, ∞]"
-    return str(value).replace("|", "\\|").replace("\n", " ")
+    return str(value)
 
 
 def deviation_table(
@@ -120,8 +119,8 @@ def relative_costs(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(**ratios)
 
 
-def verdicts(runs: Runs, claims: Iterable[Claim]) -> str:
-    """The claims of a chapter as a Markdown table: claim, verdict, condition or reason."""
+def verdicts(runs: Runs, claims: Iterable[Claim]) -> pd.DataFrame:
+    """The claims of a chapter: claim, verdict, condition or reason."""
     rows = []
     for claim in claims:
         verdict = claim.judge(runs)
@@ -132,4 +131,4 @@ def verdicts(runs: Runs, claims: Iterable[Claim]) -> str:
                 "condition or reason": verdict.condition,
             }
         )
-    return markdown(pd.DataFrame(rows))
+    return pd.DataFrame(rows)

@@ -225,7 +225,9 @@ def contents(root: Path) -> str:
     parts = {
         caption: [f"executed/{name}" for name in chapters if name.startswith(digit)]
         for digit, caption in PARTS.items()
-    } | {"Checking it": ["assumptions", "run-it-yourself", "bibliography"]}
+    }
+    checking = [f"executed/{name}" for name in chapters if name.startswith("4")]
+    parts["Checking it"] = [*checking, "assumptions", "run-it-yourself", "bibliography"]
     for caption, pages in parts.items():
         if pages:
             lines += [f"  - caption: {caption}", "    chapters:"]

@@ -4,7 +4,16 @@ from collections.abc import Iterable, Mapping
 
 import pandas as pd
 
-from accel_core.claims import ava, blogs, emulation, explicit, identity, levy_wang, tuned_rates
+from accel_core.claims import (
+    ava,
+    blogs,
+    convolutional,
+    emulation,
+    explicit,
+    identity,
+    levy_wang,
+    tuned_rates,
+)
 from accel_core.claims.base import (
     CONDITION,
     NOT_REPRODUCED,
@@ -51,6 +60,7 @@ CLAIMS = _assembled(
     emulation.CLAIMS,
     explicit.CLAIMS,
     identity.CLAIMS,
+    convolutional.CLAIMS,
 )
 
 
