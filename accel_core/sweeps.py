@@ -19,7 +19,7 @@ import joblib
 import numba
 import numpy as np
 import pandas as pd
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from . import records
 from .experiments import ProblemSpec, Spec, experiment

@@ -12,6 +12,7 @@ from accel_core.claims import (
     explicit,
     identity,
     levy_wang,
+    theory,
     tuned_rates,
 )
 from accel_core.claims.base import (
@@ -61,6 +62,7 @@ CLAIMS = _assembled(
     explicit.CLAIMS,
     identity.CLAIMS,
     convolutional.CLAIMS,
+    theory.CLAIMS,
 )
 
 

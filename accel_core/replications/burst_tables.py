@@ -148,6 +148,7 @@ def picture(found: Sequence[Row], settings: Sequence[tuple[str, str, int, int]])
         column[1].legend(fontsize=8)
     axes[0, 0].set_ylabel("training loss")
     axes[1, 0].set_ylabel("sharpness")
+    plt.close(fig)  # shown once, as the cell's value
     return fig
 
 

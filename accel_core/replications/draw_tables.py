@@ -171,6 +171,7 @@ def figure(frame: pd.DataFrame, cells: dict[str, dict]) -> plt.Figure:
         ax.set(yscale="log", title=title, xlabel="hidden layers")
         ax.set_xticks(range(len(ARCHITECTURES)), [name(a) for a in ARCHITECTURES], rotation=60)
     axes[0, 0].set_ylabel("training loss after 99 steps")
+    plt.close(fig)  # shown once, as the cell's value
     return fig
 
 

@@ -101,6 +101,7 @@ def figure(found: pd.DataFrame, rule: str = "GD") -> plt.Figure:
     fig.supxlabel("condition number", fontsize=10)
     fig.supylabel("p", fontsize=10)
     fig.colorbar(image, ax=axes, label="log2 speed-up over one layer")
+    plt.close(fig)  # shown once, as the cell's value
     return fig
 
 

@@ -18,7 +18,7 @@ import joblib
 import numba
 import numpy as np
 import torch
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from .. import records
 from ..records import Record, Row, committed, personal

@@ -105,6 +105,7 @@ def figure(table: pd.DataFrame) -> plt.Figure:
     for depth in sorted(table.depth.unique()):
         axes[0, 0].plot([], [], "o", color=depth_colour(depth), label=f"depth {depth}")
     axes[0, 0].legend(loc="lower right")
+    plt.close(fig)  # shown once, as the cell's value
     return fig
 
 
