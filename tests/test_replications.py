@@ -172,6 +172,9 @@ def test_the_best_rate_is_that_of_the_last_training_loss(small):
     np.testing.assert_array_equal(table.final, final.min(axis=1))
     assert list(table.rate) == [levy_wang.GRID[i] for i in final.argmin(axis=1)]
     assert set(table.split) == {"report"}
+    # the curve that is kept is the chosen one
+    for a, best in zip(ARCHITECTURES, table.final, strict=True):
+        assert row.series[f"loss {a}"][-1] == best
     drawn = levy_wang.table([store._work(Draw("ethanol", seed=1, split=2))])
     assert set(drawn.split) == {"drawn"}
 

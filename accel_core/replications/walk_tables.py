@@ -103,8 +103,8 @@ def figure(table: pd.DataFrame) -> plt.Figure:
         ax.axvline(1, color="#222222", linewidth=0.8)
         ax.set(xscale="log", xlim=(0.1, 10), title=order, xlabel="speed-up over one layer")
     for depth in sorted(table.depth.unique()):
-        axes[0, 0].plot([], [], "o", color=depth_colour(depth), label=f"depth {depth}")
-    axes[0, 0].legend(loc="lower right")
+        axes[0, -1].plot([], [], "o", color=depth_colour(depth), label=f"depth {depth}")
+    axes[0, -1].legend(loc="center left")
     plt.close(fig)  # shown once, as the cell's value
     return fig
 
