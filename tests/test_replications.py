@@ -221,7 +221,7 @@ def test_the_pages_command_computes_a_row_again(options, tmp_path):
     if "DataUnavailable" in done.stderr:
         pytest.skip("no data")
     assert done.returncode == 0, done.stderr
-    assert "| [64, 64] |" in (tmp_path / "out.ipynb").read_text(encoding="utf8")
+    assert "<td>[64, 64]</td>" in (tmp_path / "out.ipynb").read_text(encoding="utf8")
 
 
 # ---- the store -----------------------------------------------------------------------------------
