@@ -1,4 +1,4 @@
-"""The deep linear network x ↦ W_N⋯W_1 x (+ biases): shape, flat parameters, torch form."""
+"""The deep linear network x ↦ W_N⋯W_1 x (+ biases): its shape and its flat parameters."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from .initializers import Initializer
 
 Array = NDArray[np.float64]
 
-__all__ = ["Architecture", "LinearNetwork", "end_to_end"]
+__all__ = ["Architecture", "end_to_end"]
 
 
 @dataclass(frozen=True)
@@ -69,28 +68,3 @@ def end_to_end(weights: Sequence[Array], biases: Sequence[Array] = ()) -> Array:
         product = W @ product
         offset = W @ offset + biases[j] if offset is not None else None
     return product if offset is None else np.hstack([product, offset[:, None]])
-
-
-class LinearNetwork(torch.nn.Sequential):
-    """The same network as a `torch.nn` module: N `Linear` layers and nothing between them."""
-
-    def __init__(self, architecture: Architecture, d: int, k: int = 1, dtype=torch.float64):
-        sizes = architecture.sizes(d, k)
-        super().__init__(
-            *[
-                torch.nn.utils.skip_init(torch.nn.Linear, n, m, bias=architecture.bias, dtype=dtype)
-                for n, m in pairwise(sizes)
-            ]
-        )
-
-    @torch.no_grad()
-    def load_flat(self, flat: Array) -> LinearNetwork:
-        """Takes the parameters from a flat vector in `Architecture`'s order."""
-        torch.nn.utils.vector_to_parameters(
-            torch.as_tensor(flat, dtype=next(self.parameters()).dtype), self.parameters()
-        )
-        return self
-
-    def flat(self) -> Array:
-        """The parameters as one flat float64 vector, in `Architecture`'s order."""
-        return torch.nn.utils.parameters_to_vector(self.parameters()).detach().double().numpy()

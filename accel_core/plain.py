@@ -6,17 +6,46 @@ It is the oracle of the batched trainer and the yardstick of its speed, and has 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from .kernels import DIVERGED
 from .losses import Problem
-from .models import LinearNetwork, end_to_end
+from .models import Architecture, end_to_end
 from .rules import AdaDelta, AdaGrad, Adam, EndToEnd, GradientDescent, Momentum
 from .training import Result, Run, record_points
 
-__all__ = ["train_plain"]
+Array = NDArray[np.float64]
+
+__all__ = ["LinearNetwork", "train_plain"]
+
+
+class LinearNetwork(torch.nn.Sequential):
+    """The same network as a `torch.nn` module: N `Linear` layers and nothing between them."""
+
+    def __init__(self, architecture: Architecture, d: int, k: int = 1, dtype=torch.float64):
+        sizes = architecture.sizes(d, k)
+        super().__init__(
+            *[
+                torch.nn.utils.skip_init(torch.nn.Linear, n, m, bias=architecture.bias, dtype=dtype)
+                for n, m in pairwise(sizes)
+            ]
+        )
+
+    @torch.no_grad()
+    def load_flat(self, flat: Array) -> LinearNetwork:
+        """Takes the parameters from a flat vector in `Architecture`'s order."""
+        torch.nn.utils.vector_to_parameters(
+            torch.as_tensor(flat, dtype=next(self.parameters()).dtype), self.parameters()
+        )
+        return self
+
+    def flat(self) -> Array:
+        """The parameters as one flat float64 vector, in `Architecture`'s order."""
+        return torch.nn.utils.parameters_to_vector(self.parameters()).detach().double().numpy()
 
 
 class _Claim2(torch.optim.Optimizer):

@@ -154,14 +154,16 @@ def draw_limit(rows, points: int = 25) -> None:
     axes.legend()
 
 
-def single_precision(iterations: int = 100, seeds: int = 5) -> str:
-    """One layer at the implied rate in float32, run here and now: how many starts diverge."""
+def single_precision(iterations: int = 100, seeds: int = 5) -> tuple[list[str], dict[str, str]]:
+    """One layer at the implied rate in float32, run here and now: what was done, what was left out
+    and why, as `chapter.status` takes them."""
     try:
         problem = ProblemSpec(p=4.0).build()
-    except DataUnavailable:
-        return "not run in this build: it needs the data's rows"
+    except DataUnavailable as missing:
+        return [], {"one layer in single precision": str(missing).splitlines()[0]}
     runs = [Run(rate=IMPLIED[1], seed=seed) for seed in range(seeds)]
     found = train(problem, runs, iterations, dtype=np.float32)
     dead = [result.diverged_at for result in found if result.diverged_at is not None]
     when = f", by iteration {max(dead)}" if dead else ""
-    return f"{len(dead)} of {seeds} starts of one layer diverge{when}"
+    what = f"{len(dead)} of {seeds} starts of one layer diverge{when}"
+    return [f"in single precision, at the implied rate, {what}"], {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -240,11 +240,16 @@ def variants_table(runs: Runs) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def checked(profile: str, names: Sequence[str], seed: int = 0) -> chapter.Status:
+def checked(
+    profile: str,
+    names: Sequence[str],
+    also: Sequence[str] = (),
+    also_left_out: Mapping[str, str] | None = None,
+) -> chapter.Status:
     """Computes parts of the shown runs again (see `recheck`) and says what was done."""
     if profile != "paper":
         return chapter.status(["every run of this page was computed from scratch"])
-    done, left_out = [], {}
+    done, left_out = list(also), dict(also_left_out or {})
     for name in names:
         specs = experiment(name).specs()
         rows = committed().find(spec.key for spec in specs)

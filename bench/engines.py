@@ -16,7 +16,8 @@ import torch
 
 from accel_core.batches import Batch, Run, aligned
 from accel_core.losses import Problem
-from accel_core.models import LinearNetwork, end_to_end
+from accel_core.models import end_to_end
+from accel_core.plain import LinearNetwork
 
 try:
     import jax

@@ -15,7 +15,8 @@ from accel_core.initializers import (
     balancedness,
     factor_balanced,
 )
-from accel_core.models import Architecture, LinearNetwork, end_to_end
+from accel_core.models import Architecture, end_to_end
+from accel_core.plain import LinearNetwork
 from accel_core.training import Run
 
 SIZES = (40, 30, 50, 20)
