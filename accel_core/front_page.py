@@ -177,7 +177,7 @@ def costs(path: Path) -> str:
     """The measured costs as a table: task, command, time, machine."""
     if not path.exists():
         return "Not measured yet: `python -m accel_core costs` does it."
-    rows = list(csv.DictReader(path.open(encoding="utf8")))
+    rows = list(csv.DictReader(path.read_text(encoding="utf8").splitlines()))
     lines = ["| what | command | time | measured on |", "|---|---|---|---|"]
     for row in rows:
         time = duration(float(row["seconds"]))
