@@ -9,7 +9,7 @@ import pandas as pd
 
 from . import chapter, figures, recheck, sweeps
 from .chapter_tables import sci
-from .claims.base import Runs, select
+from .claims.base import Runs
 from .claims.comparisons import Instance, assess, single_layer_target
 from .claims.printed import deviations, implied_rate, nearest, printed_curve
 from .claims.tuned_rates import (
@@ -287,8 +287,3 @@ def matches(runs: Runs) -> str:
         else:
             told.append(f"- {name}: no rate of the grid gives the printed curve.")
     return "\n".join(told)
-
-
-def of_loss(runs: Runs, p: float) -> pd.DataFrame:
-    """The tuned-rates runs of one loss."""
-    return select(runs("tuned_rates"), p=p)
