@@ -12,6 +12,7 @@ import pandas as pd
 from ..chapter import Status, status
 from ..claims.draws import name, share
 from ..claims.levy_wang import BURST
+from ..datasets import DataUnavailable
 from ..figures import depth_colour
 from ..intervals import median_interval
 from ..records import RecordError, Row
@@ -189,7 +190,10 @@ def trace_status(profile: str) -> Status:
         return status(left_out={"the traces against the record": "they were not looked up"})
     task = traces()[int(np.random.default_rng().integers(len(traces())))]
     small = Trace(**vars(task) | {"iterations": 10})
-    (again,) = obtain([small], "bursts", look_up=False)
+    try:
+        (again,) = obtain([small], "bursts", look_up=False)
+    except DataUnavailable as missing:
+        return status(left_out={"the traces against the record": str(missing).splitlines()[0]})
     kept = next(row for row in rows("bursts") if row.key == task.key)
     fresh = again.series["loss"]
     worst = float(np.max(np.abs(fresh / kept.series["loss"][: len(fresh)] - 1)))

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ..initializers import Balanced
 from ..models import Architecture
 from ..records import Row
+from ..summaries import kept
 from ..theory import descend, end_to_end, end_to_end_velocity, single_output_field
 from .levy_wang import ARCHITECTURES, REPORT_SPLIT, STEPS, parts
 from .levy_wang import STARTS as REPORT_STARTS
@@ -48,8 +49,8 @@ class StartCheck(Task):
 
     @property
     def inputs(self) -> int:
-        """Number of features."""
-        return parts(self.dataset, REPORT_SPLIT)[0].d
+        """Number of features, known without the data."""
+        return kept()[self.dataset].d
 
     def weights(self, depth: int, width: int) -> list[Array]:
         """The start of a network."""

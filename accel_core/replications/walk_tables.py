@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ..chapter import Status, status
+from ..datasets import DataUnavailable
 from ..experiments import experiment
 from ..figures import depth_colour
 from ..intervals import Estimate, median_interval
@@ -246,7 +247,10 @@ def walk_status(profile: str) -> Status:
     cells = walk.cells()
     task = cells[int(np.random.default_rng().integers(len(cells)))]
     fields = vars(task) | {"iterations": 100}
-    (again,) = obtain([walk.Cell(**fields)], "walk", look_up=False)
+    try:
+        (again,) = obtain([walk.Cell(**fields)], "walk", look_up=False)
+    except DataUnavailable as missing:
+        return status(left_out={"the walk against the record": str(missing).splitlines()[0]})
     kept = next(row for row in rows("walk") if row.key == task.key)
     at = {int(t): i for i, t in enumerate(kept.series["iteration"])}
     points = again.series["iteration"].astype(int)
