@@ -107,7 +107,8 @@ def bench() -> int:
 
 
 def readme() -> int:
-    """Write the generated sections of README.md, its figure, and the table of contents anew."""
+    """Write what is generated anew: README.md's sections, its figure, contents, parameters."""
+    from .commands import parameter_page
     from .front_page import FIGURE, contents, draw, replaced, sections
 
     try:
@@ -118,6 +119,9 @@ def readme() -> int:
     path = ROOT / "README.md"
     text = path.read_text(encoding="utf8")
     path.write_text(replaced(text, sections(ROOT, runs)), encoding="utf8")
+    path, notebooks = ROOT / "book" / "parameters.md", sorted(ROOT.glob("notebooks/[0-9]*.ipynb"))
+    tables = {"parameters": parameter_page(notebooks)}
+    path.write_text(replaced(path.read_text(encoding="utf8"), tables), encoding="utf8")
     return 0
 
 

@@ -15,6 +15,7 @@ that no cell declares, and the chapter would run with the default: `check_parame
 import difflib
 import math
 import re
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from numbers import Real
@@ -68,7 +69,7 @@ class Number:
 class Each:
     """Lists, not empty, of which `rule` allows each member."""
 
-    rule: "Number | tuple"
+    rule: "Number | Text | tuple"
 
     def allows(self, value: Any) -> bool:
         return (
@@ -78,7 +79,21 @@ class Each:
         )
 
     def __str__(self) -> str:
-        return f"a list, each member {_words(self.rule)}"
+        return f"a list, each member {words(self.rule)}"
+
+
+@dataclass(frozen=True)
+class Text:
+    """Text of any kind, `what` says which; the empty one where that is `optional`."""
+
+    what: str
+    optional: bool = False
+
+    def allows(self, value: Any) -> bool:
+        return isinstance(value, str) and (self.optional or value != "")
+
+    def __str__(self) -> str:
+        return self.what
 
 
 RATE = Number(above=0)
@@ -86,7 +101,7 @@ EXPONENT = Number(at_least=2)
 COUNT = Number(at_least=1, integer=True)
 SEED = Number(at_least=0, integer=True)
 
-Rule = Number | Each | tuple
+Rule = Number | Each | Text | tuple
 
 
 def _allows(rule: Rule, value: Any) -> bool:
@@ -96,7 +111,8 @@ def _allows(rule: Rule, value: Any) -> bool:
     return rule.allows(value)
 
 
-def _words(rule: Rule) -> str:
+def words(rule: Rule) -> str:
+    """What a rule allows, in words."""
     return " or ".join(map(repr, rule)) if isinstance(rule, tuple) else str(rule)
 
 
@@ -106,14 +122,23 @@ def _nearest(word: Any, choices: Iterable[Any], otherwise: Any) -> Any:
     return named[found[0]] if found else otherwise
 
 
-def _option(name: str, value: Any) -> str:
-    lists = isinstance(value, list | tuple | dict)
-    return f"-y '{name}: {value}'" if lists else f"-p {name} {value}"
+def option(name: str, value: Any) -> str:
+    """The option that gives papermill this parameter, as a shell wants it written."""
+    if isinstance(value, list | tuple | dict):
+        return f"-y {shlex.quote(f'{name}: {_yaml(value)}')}"
+    return f"-p {name} {shlex.quote(str(value))}"
+
+
+def _yaml(value: Any) -> str:
+    """The value in YAML's flow style, which reads 1e-05 as text and 1.0e-05 as a number."""
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_yaml, value))}]"
+    return re.sub(r"^(-?\d+)e", r"\1.0e", repr(value))
 
 
 def _remedy(name: str, rule: Rule, value: Any) -> str:
     if isinstance(rule, tuple):
-        return f"did you mean {_option(name, _nearest(value, rule, rule[0]))}?"
+        return f"did you mean {option(name, _nearest(value, rule, rule[0]))}?"
     example = f"-y '{name}: [VALUE, ...]'" if isinstance(rule, Each) else f"-p {name} VALUE"
     return f"pass another value with {example}, or leave it out"
 
@@ -134,17 +159,17 @@ def check_parameters(namespace: Mapping[str, Any], **rules: Rule) -> None:
             meant = _nearest(name, rules, "profile")
             raise ParameterError(
                 f"this chapter has no parameter {name!r} (given as {value!r}); it has "
-                f"{', '.join(rules)}; did you mean {_option(meant, value)}?"
+                f"{', '.join(rules)}; did you mean {option(meant, value)}?"
             )
     for name, rule in rules.items():
         if name not in given:
             raise ParameterError(
                 f"the parameter {name!r} is checked but not set; set it in the cell tagged "
-                f"'parameters' (allowed: {_words(rule)})"
+                f"'parameters' (allowed: {words(rule)})"
             )
         if not _allows(rule, given[name]):
             raise ParameterError(
-                f"{name} = {given[name]!r} is not allowed: {name} must be {_words(rule)}; "
+                f"{name} = {given[name]!r} is not allowed: {name} must be {words(rule)}; "
                 f"{_remedy(name, rule, given[name])}"
             )
 

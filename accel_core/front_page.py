@@ -36,6 +36,7 @@ PARTS = {
     "2": "The paper's figures",
     "3": "The replications",
 }
+REFERENCE = ("reference", "reference-theory", "reference-chapters")
 
 # Two sentences of the answer: the loss, the share of the budget at which the single layer sets the
 # target, and the claims whose verdicts are reported. The third one counts printed curves.
@@ -228,7 +229,9 @@ def contents(root: Path) -> str:
         for digit, caption in PARTS.items()
     }
     checking = [f"executed/{name}" for name in chapters if name.startswith("4")]
-    parts["Checking it"] = [*checking, "assumptions", "run-it-yourself", "bibliography"]
+    parts["Checking it"] = [*checking, "assumptions", "bibliography"]
+    own = [f"executed/{name}" for name in chapters if name.startswith("5")]
+    parts["Doing it yourself"] = ["run-it-yourself", *own, "parameters", *REFERENCE]
     for caption, pages in parts.items():
         if pages:
             lines += [f"  - caption: {caption}", "    chapters:"]

@@ -7,7 +7,7 @@ start agrees), holds *for the median* when only the median does, and fails other
 
 - reproduced, when every instance holds, on the source's own grid and in every variant;
 - not reproduced, when less than half of its instances hold on the source's grid even for the
-median;
+  median;
 - reproduced with a condition in between; the condition lists what fails.
 
 All instances must hold for 'reproduced' (intersection–union), so several targets need no

@@ -1,0 +1,153 @@
+"""A Sphinx extension: what the book's pages get from the chapters and the library when it is built.
+
+- Every chapter's page gets the box of `commands.box` below its title.
+- `<!-- modules: library -->`, `theory` or `chapters` becomes the reference of these modules.
+- `<!-- citation -->` becomes the BibTeX entry of CITATION.cff.
+- Docstrings are plain text: what reads as mark-up is set as it stands, and a label of the theory
+  chapters (thm-end-to-end, eq-end-to-end) becomes a link to its statement or equation.
+"""
+
+import json
+import pkgutil
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import accel_core
+
+from . import commands
+from .theory.check import TITLES
+
+__all__ = ["bibtex", "linked", "modules", "reference", "setup", "with_box"]
+
+# The library proper, in the order in which data flow through it.
+LIBRARY = (
+    "datasets",
+    "readers",
+    "catalogue",
+    "losses",
+    "models",
+    "initializers",
+    "rules",
+    "batches",
+    "training",
+    "kernels",
+    "chain",
+    "plain",
+    "experiments",
+    "records",
+    "sweeps",
+    "recheck",
+    "statistics",
+    "intervals",
+    "chapter",
+)
+LABEL = re.compile(r"\b(thm|eq)(?:-[a-z0-9]+)+\b")
+
+
+def modules(part: str) -> list[str]:
+    """The modules of a part of the reference: 'library', 'theory', or 'chapters', all others."""
+    found = [
+        module.name
+        for module in pkgutil.walk_packages(accel_core.__path__, "accel_core.")
+        if not module.name.endswith("__main__")
+    ]
+    library = [f"accel_core.{name}" for name in LIBRARY]
+    theory = [name for name in found if name.startswith("accel_core.theory")]
+    rest = [name for name in found if name not in {*library, *theory}]
+    return {"library": library, "theory": theory, "chapters": rest}[part]
+
+
+def reference(part: str) -> str:
+    """The reference of a part: for each module a heading and what autodoc makes of it (MyST)."""
+    return "\n".join(
+        f"## {name.removeprefix('accel_core.')}\n\n"
+        f"```{{eval-rst}}\n.. automodule:: {name}\n   :members:\n   :no-value:\n```\n"
+        for name in modules(part)
+    )
+
+
+def linked(text: str) -> str:
+    """A line of a docstring as reStructuredText: plain, `names` as code, labels as links."""
+    pieces = re.split(r"(`+[^`]+`+|\*\w[^*]*\w\*)", text)
+    return "".join(map(_piece, pieces))
+
+
+def _piece(piece: str) -> str:
+    if LABEL.fullmatch(piece.strip("`")):
+        piece = piece.strip("`")
+    if piece.startswith("`"):
+        return f"\\ ``{piece.strip('`')}``\\ "
+    if piece.startswith("*") and len(piece) > 1:
+        return piece
+    piece = re.sub(r"([\\*|_])", r"\\\1", piece)
+    return LABEL.sub(_link, piece)
+
+
+def _link(found: re.Match) -> str:
+    label = found[0]
+    return f":eq:`{label}`" if found[1] == "eq" else f":ref:`{TITLES.get(label, label)} <{label}>`"
+
+
+def with_box(source: str, box: str) -> str:
+    """The notebook `source` (JSON) with `box` below its first heading."""
+    content = json.loads(source)
+    cell = content["cells"][0]
+    heading, _, rest = "".join(cell["source"]).partition("\n")
+    cell["source"] = f"{heading}\n{box}{rest}"
+    return json.dumps(content)
+
+
+def bibtex(citation: dict) -> str:
+    """The BibTeX entry of a CITATION.cff."""
+    authors = " and ".join(
+        f"{{{author['name']}}}"
+        if "name" in author
+        else f"{author['family-names']}, {author['given-names']}"
+        for author in citation["authors"]
+    )
+    fields = {"title": f"{{{citation['title']}}}", "author": authors}
+    fields |= {"version": citation["version"], "year": citation["date-released"].year}
+    lines = [f"  {name} = {{{value}}}," for name, value in fields.items()]
+    return "\n".join(["@software{accel_core,", *lines, "}"])
+
+
+def _replaced(app, docname: str, source: list[str]) -> None:
+    root = Path(app.srcdir).parent
+    if docname.startswith("executed/"):
+        notebook = root / "notebooks" / f"{Path(docname).name}.ipynb"
+        source[0] = with_box(source[0], commands.box(notebook))
+        return
+    source[0] = re.sub(
+        r"^<!-- modules: (\w+) -->$", lambda m: reference(m[1]), source[0], flags=re.M
+    )
+    if "<!-- citation -->" in source[0]:
+        import yaml
+
+        entry = bibtex(yaml.safe_load((root / "CITATION.cff").read_text(encoding="utf8")))
+        source[0] = source[0].replace("<!-- citation -->", f"```bibtex\n{entry}\n```")
+
+
+def _docstring(app, what, name, obj, options, lines: list[str]) -> None:
+    for i, line in enumerate(lines):
+        # examples, and what is indented below a line, are shown as they stand
+        lines[i] = line if _example(lines, i) else linked(line)
+
+
+def _example(lines: list[str], i: int) -> bool:
+    while i >= 0 and lines[i].strip():
+        if lines[i].lstrip().startswith(">>>"):
+            return True
+        i -= 1
+    return False
+
+
+def setup(app) -> dict[str, bool]:
+    """Called by Sphinx."""
+    hooks: dict[str, Callable] = {
+        "source-read": _replaced,
+        "autodoc-process-docstring": _docstring,
+    }
+    for event, hook in hooks.items():
+        app.connect(event, hook)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
