@@ -117,9 +117,7 @@ def parameter_page(notebooks: list[Path]) -> str:
         if own:
             lines += ["", f"**[{title(notebook)}](executed/{notebook.stem}.ipynb)**"]
             lines += ["", "| parameter | default | allowed | meaning |", "|---|---|---|---|"]
-            lines += [
-                f"| `{p.name}` | {_shown(p)} | {_code(p.allowed)} | {p.comment} |" for p in own
-            ]
+            lines += [f"| {' | '.join(_cells_of(p))} |" for p in own]
     return "\n".join(lines)
 
 
