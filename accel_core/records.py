@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -85,12 +86,14 @@ def cache_folder() -> Path:
 
 
 class Record:
-    """The rows in the shards of one folder; a subfolder per experiment keeps it readable."""
+    """The rows in the shards of one folder; a subfolder per experiment keeps it readable, and with
+    `group` only that subfolder is read."""
 
-    def __init__(self, folder: Path, indexed: bool = False):
-        self.folder, self.indexed = Path(folder), indexed
+    def __init__(self, folder: Path, indexed: bool = False, group: str = "*"):
+        self.folder, self.indexed, self.group = Path(folder), indexed, group
         self._rows: dict[str, Row] = {}
         self._read: set[Path] = set()
+        self._keys: dict[Path, set[str]] = {}
 
     def __iter__(self) -> Iterator[Row]:
         self._refresh()
@@ -98,13 +101,15 @@ class Record:
 
     def find(self, keys: Iterable[str]) -> dict[str, Row]:
         """The rows of these keys that are there. Raises `RecordError` on a damaged shard."""
-        self._refresh()
+        keys = list(keys)
+        self._refresh(set(keys))
         return {key: self._rows[key] for key in keys if key in self._rows}
 
     def add(self, rows: Iterable[Row], group: str) -> Path | None:
         """Writes the rows as one new shard in `group`; rows whose key is there already are skipped,
         never replaced. Returns the shard's path, or None where nothing was new."""
-        self._refresh()
+        rows = list(rows)
+        self._refresh({row.key for row in rows})
         new = [row for row in rows if row.key not in self._rows]
         if not new:
             return None
@@ -147,20 +152,30 @@ class Record:
             writer.writerows([("key", "checksum"), *sorted(index.items())])
         os.replace(part, self.index_path)
 
-    def _refresh(self) -> None:
-        """Reads the shards that have come since; an indexed folder holds all of its index."""
-        new = [path for path in sorted(self.folder.glob("*/*.parquet")) if path not in self._read]
+    def _refresh(self, wanted: set[str] | None = None) -> None:
+        """Reads the shards that have come since; an indexed folder holds all of its index. In one
+        without an index, which may grow to gigabytes, only those with a `wanted` key."""
+        shards = sorted(self.folder.glob(f"{self.group}/*.parquet"))
+        new = [path for path in shards if path not in self._read]
+        if wanted is not None and not self.indexed:
+            new = [path for path in new if wanted & self._keys_of(path)]
         index = self._index() if self.indexed and new else None
         for path in new:
             for row in _rows(path, index):
                 self._rows.setdefault(row.key, row)
             self._read.add(path)
-        lost = set(index or ()) - set(self._rows)
+        lost = set(index or ()) - set(self._rows) if self.group == "*" else ()
         if lost:
             raise RecordError(
                 f"{len(lost)} runs of the record's index are in no shard, {min(lost)} for one: a "
                 f"file is missing. {_REMEDY}"
             )
+
+    def _keys_of(self, path: Path) -> set[str]:
+        if path not in self._keys:
+            with _readable(path):
+                self._keys[path] = set(pq.read_table(path, columns=["key"])["key"].to_pylist())
+        return self._keys[path]
 
 
 def _named(group: dict[str, np.ndarray]) -> list[dict]:
@@ -171,16 +186,23 @@ def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowException, OSError, KeyError, ValueError, TypeError) as error:
+        raise RecordError(
+            f"{path.parent.name}/{path.name} cannot be read ({error}): it is truncated or damaged. "
+            f"{_REMEDY}"
+        ) from error
+
+
 def _rows(path: Path, index: dict[str, str] | None) -> list[Row]:
     """Reads a shard, checking each row against its checksum and the index, the file against its
     name."""
     name = f"{path.parent.name}/{path.name}"
-    try:
+    with _readable(path):
         read = [(_row(content), content["checksum"]) for content in pq.read_table(path).to_pylist()]
-    except (pa.ArrowException, OSError, KeyError, ValueError, TypeError) as error:
-        raise RecordError(
-            f"{name} cannot be read ({error}): it is truncated or damaged. {_REMEDY}"
-        ) from error
     for row, checksum in read:
         for place, expected in (("", checksum), (" in the index", (index or {}).get(row.key))):
             if index is None and place:

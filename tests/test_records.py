@@ -103,3 +103,15 @@ def test_a_lost_shard_is_found(record):
 def test_the_committed_record_is_sound():
     rows = list(records.committed())
     assert len({row.key for row in rows}) == len(rows) > 0
+
+
+def test_of_a_user_s_record_only_the_shards_that_are_asked_for_are_read(tmp_path):
+    """It may hold gigabytes: the damaged shard is not met before one of its runs is wanted."""
+    first = Record(tmp_path).add([ROW], "first")
+    Record(tmp_path).add([OTHER], "second")
+    table = pq.read_table(first).set_column(1, "spec", [["{"]])
+    pq.write_table(table, first)
+    assert list(Record(tmp_path).find([OTHER.key])) == [OTHER.key]
+    assert [row.key for row in Record(tmp_path, group="second")] == [OTHER.key]
+    with pytest.raises(RecordError, match="cannot be read"):
+        Record(tmp_path).find([ROW.key])

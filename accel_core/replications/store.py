@@ -20,7 +20,6 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from .. import records
 from ..records import Record, Row, committed, personal
 from ..sweeps import MissingRuns
 
@@ -65,34 +64,22 @@ def compact(values) -> np.ndarray:
     return np.ldexp(np.round(np.ldexp(mantissa, DIGITS)), exponent - DIGITS)
 
 
-class _Group(Record):
-    """The rows of one group of a record: a page need not read (and check) the others' shards."""
-
-    def __init__(self, whole: Record, group: str):
-        super().__init__(whole.folder, whole.indexed)
-        self.group = group
-
-    def _refresh(self) -> None:
-        shards = sorted((self.folder / self.group).glob("*.parquet"))
-        new = [path for path in shards if path not in self._read]
-        index = self._index() if self.indexed and new else None
-        for path in new:
-            for row in records._rows(path, index):
-                self._rows.setdefault(row.key, row)
-            self._read.add(path)
+def _group(whole: Record, group: str) -> Record:
+    """One group of a record: a page need not read (and check) the others' shards."""
+    return Record(whole.folder, whole.indexed, group)
 
 
 def recorded(tasks: Sequence[Task], group: str) -> dict[str, Row]:
     """Rows of those tasks that the committed record or the user's own holds, by key."""
     keys = [task.key for task in tasks]
-    found = _Group(committed(), group).find(keys)
+    found = _group(committed(), group).find(keys)
     missing = [key for key in keys if key not in found]
-    return found | (_Group(personal(), group).find(missing) if missing else {})
+    return found | (_group(personal(), group).find(missing) if missing else {})
 
 
 def committed_keys(group: str) -> set[str]:
     """Keys of the rows that the committed record holds of a group."""
-    return {row.key for row in _Group(committed(), group)}
+    return {row.key for row in _group(committed(), group)}
 
 
 def obtain(
@@ -113,7 +100,7 @@ def obtain(
     found = recorded(tasks, group)
     if store is not None:
         found |= store.find(task.key for task in tasks if task.key not in found)
-    store = _Group(personal(), group) if store is None else store
+    store = _group(personal(), group) if store is None else store
     missing = [task for task in tasks if task.key not in found]
     if missing and os.environ.get("CI"):
         raise MissingRuns(
