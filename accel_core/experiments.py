@@ -223,10 +223,11 @@ def _emulations(depth: int) -> Sweep:
     return Sweep("emulation", 250_000, depth=(1,), start=starts, rule=(EndToEnd(depth),))
 
 
-def _explicit(name: str, *rules: UpdateRule) -> Together:
+def _explicit(name: str, *rules: UpdateRule, states: bool = True) -> Together:
     """A single layer under these rules, and depth 3 under gradient descent (as in tuned_rates)."""
-    deep = Sweep(name, 1_000_000, p=(4.0,), depth=(3,))
-    return Together(name, (deep, Sweep(name, 1_000_000, p=(4.0,), depth=(1,), rule=rules)))
+    deep = Sweep(name, 1_000_000, p=(4.0,), depth=(3,), states=states)
+    single = Sweep(name, 1_000_000, p=(4.0,), depth=(1,), rule=rules, states=states)
+    return Together(name, (deep, single))
 
 
 def _identity(name: str, width: int) -> Together:
@@ -307,9 +308,9 @@ EXPERIMENTS = {
             ),
         ),
         _explicit("explicit", ADAGRAD, ADADELTA),
-        _explicit("explicit_torch", AdaGrad(), AdaDelta()),
+        _explicit("explicit_torch", AdaGrad(), AdaDelta(), states=False),
         Sweep("adam", 200_000, p=(4.0,), rule=(ADAM,)),
-        Sweep("adam_torch", 200_000, p=(4.0,), rule=(Adam(),)),
+        Sweep("adam_torch", 200_000, p=(4.0,), rule=(Adam(),), states=False),
         Sweep("momentum", 200_000, rule=(GradientDescent(), Momentum(), Momentum(nesterov=True))),
         _identity("identity", 1),
         _identity("identity_wide", 128),
