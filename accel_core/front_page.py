@@ -228,6 +228,7 @@ def contents(root: Path) -> str:
         caption: [f"executed/{name}" for name in chapters if name.startswith(digit)]
         for digit, caption in PARTS.items()
     }
+    parts[PARTS["1"]].append("play")
     checking = [f"executed/{name}" for name in chapters if name.startswith("4")]
     parts["Checking it"] = [*checking, "assumptions", "bibliography"]
     own = [f"executed/{name}" for name in chapters if name.startswith("5")]
