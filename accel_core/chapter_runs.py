@@ -14,6 +14,7 @@ from . import recheck, sweeps
 from .chapter import PROFILES, Status, status
 from .experiments import experiment
 from .figures import PRINTED
+from .shards import cut, run_shard
 
 __all__ = ["SMOKE", "checked", "runs"]
 
@@ -37,7 +38,7 @@ def runs(profile: str, iterations: int = SMOKE) -> Callable[[str], pd.DataFrame]
             return sweeps.frame(name)
         specs = experiment(name).scaled(iterations, seeds=5).specs()
         with tempfile.TemporaryDirectory() as folder:
-            pieces = [sweeps.run_shard(p, Path(folder))[0] for p in sweeps.shards(specs)]
+            pieces = [run_shard(p, Path(folder))[0] for p in cut(specs)]
         found = {row.key: row for rows in pieces for row in rows}
         return sweeps.run_table({spec.key: found[spec.key] for spec in specs})
 

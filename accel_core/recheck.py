@@ -14,7 +14,7 @@ import numpy as np
 from .datasets import DataUnavailable
 from .experiments import Spec
 from .records import RecordError, Row
-from .sweeps import TRACE_FROM
+from .shards import TRACE_FROM
 from .training import Batch
 
 __all__ = ["Checked", "recheck"]

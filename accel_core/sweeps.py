@@ -1,36 +1,32 @@
 """From specifications to results: look them up, compute what is missing, keep what was computed.
 
-Missing runs are cut into fixed shards that joblib runs side by side, one thread each, so that
-processes never ask for more cores than there are workers. A shard saves its state every
-`CHECKPOINT` seconds and its results when it is done: a kill loses at most that much of each shard.
+An experiment is cut into fixed shards. Those with missing runs go through joblib: by default to one
+process for each core, otherwise wherever the caller's `joblib.parallel_config` sends them (see
+`cluster`). Their rows are stored as they come, by the caller alone.
 """
 
 from __future__ import annotations
 
 import os
-import platform
 import time
-import zipfile
-from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from pathlib import Path
 
 import joblib
-import numba
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
 from . import records
+from .cluster import everywhere
 from .experiments import ProblemSpec, Spec, experiment
 from .records import Row
+from .shards import CHECKPOINT, checkpoint, checkpoints, cut, forget, run_shard
 from .statistics import tune
-from .training import Batch, Recorder, record_points
 
 __all__ = [
     "MissingRuns",
     "compute",
-    "estimate",
     "frame",
     "lookup",
     "promote",
@@ -38,10 +34,7 @@ __all__ = [
     "shown_specs",
 ]
 
-SHARD = 8  # runs to a shard: two register tiles
-CHECKPOINT = 20.0  # seconds
-STATES_AT = (0, 1_000, 10_000, 100_000, 500_000)
-TRACE_FROM = 1_000  # end-to-end matrices are kept with the curve from here on
+STALE = 3_600.0  # seconds after which nobody is still writing a temporary file
 
 
 class MissingRuns(LookupError):
@@ -67,32 +60,47 @@ def compute(
     workers: int | None = None,
     progress: bool = True,
     store: records.Record | None = None,
+    recorded: bool = True,
 ) -> dict[str, Row]:
     """Rows of all specs: recorded ones are looked up, the others computed and kept in the user's
-    cache. With CI set in the environment a missing run raises `MissingRuns` instead."""
+    cache. With CI set in the environment a missing run raises `MissingRuns` instead, unless no
+    record is to hold these runs (`recorded=False`).
+
+    `workers`: how many processes (default: one for each core); a cluster has its own number.
+    `recorded=False` leaves the committed record unread, for runs that cannot be in it.
+    """
     store = store or records.personal()
-    found = lookup(specs) | store.find(spec.key for spec in specs)
+    found = (lookup(specs) if recorded else {}) | store.find(spec.key for spec in specs)
     missing = [spec for spec in specs if spec.key not in found]
-    if missing and os.environ.get("CI"):
+    if missing and recorded and os.environ.get("CI"):
         raise MissingRuns(
             f"{len(missing)} of {len(specs)} runs of {group} are not in the record, for instance "
             f"{missing[0].resolved()}: run `python -m accel_core record {group}` and commit what "
             "it computed"
         )
-    pieces = shards(missing)
-    jobs = (
-        joblib.delayed(run_shard)(piece, records.cache_folder() / "checkpoints") for piece in pieces
-    )
+    whole = cut(specs)
+    pieces = [left for piece in whole if (left := [s for s in piece if s.key not in found])]
+    _tidy(store, [piece for piece in whole if all(s.key in found for s in piece)])
     parallel = joblib.Parallel(
-        n_jobs=min(workers or os.cpu_count() or 1, max(len(pieces), 1)),
+        n_jobs=min(joblib.effective_n_jobs(workers or -1), max(len(pieces), 1)),
         return_as="generator_unordered",
+        batch_size=1,  # a shard is stored as soon as it is done
+        pre_dispatch="all",  # workers that join a cluster later find work
+    )
+    jobs = (
+        joblib.delayed(run_shard)(piece, every=CHECKPOINT, caller=os.getpid()) for piece in pieces
     )
     with tqdm(
         total=len(missing), desc=group, unit="run", disable=not (progress and missing)
     ) as bar:
-        for rows, checkpoint in parallel(jobs) if pieces else ():
+        for rows, name in parallel(jobs) if pieces else ():
+            if strangers := {row.key for row in rows} - {spec.key for spec in missing}:
+                raise ValueError(
+                    f"a worker returned the run {min(strangers)}, which nobody asked it for: it "
+                    "has another version of accel_core; install this one there"
+                )
             store.add(rows, group)
-            checkpoint.unlink(missing_ok=True)
+            everywhere(forget, name)
             found |= {row.key: row for row in rows}
             bar.update(len(rows))
     return {spec.key: found[spec.key] for spec in specs}
@@ -114,6 +122,7 @@ def promote(name: str) -> Path | None:
     shown = {spec.key for spec in shown_specs(name, rows)}
     shown &= {spec.key for part in parts for spec in part.specs()}
     kept = [row if key in shown else row.without_arrays() for key, row in rows.items()]
+    _tidy(records.committed())
     return records.committed().add(kept, name)
 
 
@@ -135,109 +144,14 @@ def shown_specs(name: str, rows: dict[str, Row]) -> list[Spec]:
 _MODEL = ("p", "depth", "width", "start", "rule")
 
 
-def shards(specs: Iterable[Spec]) -> list[list[Spec]]:
-    """Cuts the runs into fixed pieces of like cost: one problem, one kind of rule, near rates, for
-    runs that diverge should leave a shard together."""
-    groups: dict[tuple, list[Spec]] = {}
-    for spec in specs:
-        run = spec.run
-        kind = (spec.problem, spec.iterations, run.bias, run.rule.rotation_equivariant)
-        groups.setdefault(kind, []).append(spec)
-    pieces = []
-    for members in groups.values():
-        members = sorted(members, key=lambda s: (s.run.rate, s.run.depth, s.run.width, s.run.seed))
-        pieces += [members[i : i + SHARD] for i in range(0, len(members), SHARD)]
-    return pieces
-
-
-def run_shard(specs: Sequence[Spec], checkpoints: Path) -> tuple[list[Row], Path]:
-    """Trains the runs of one shard, from its checkpoint where there is one."""
-    numba.set_num_threads(1)
-    began = time.time()
-    spec = specs[0]
-    problem = spec.problem.build()
-    batch = Batch(problem, [s.run for s in specs])
-    recorder = Recorder(batch, record_points(spec.iterations), STATES_AT)
-    path = checkpoints / f"{joblib.hash([s.key for s in specs])}-{spec.problem.digest()[:8]}.npz"
-    _resume(path, batch, recorder)
-    saved = time.monotonic()
-
-    def checkpoint(_: Batch) -> None:
-        nonlocal saved
-        if time.monotonic() - saved > CHECKPOINT:
-            _save(path, batch, recorder)
-            saved = time.monotonic()
-
-    results = recorder.run(spec.iterations, checkpoint)
-    provenance = _provenance(spec, time.time() - began, len(specs))
-    optimum = problem.optimum(spec.run.bias)
-    rows = []
-    for s, result in zip(specs, results, strict=True):
-        late = result.iteration >= TRACE_FROM
-        arrays = {f"state {t}": state for t, state in result.states.items()}
-        arrays["trace"] = result.end_to_end[late]
-        summary = {
-            "status": result.status, "diverged_at": result.diverged_at,
-            "optimum": optimum.loss, "optimum_gradient_norm": optimum.gradient_norm,
-            "final": result.loss[-1] if result.status == "completed" else None,
-        }  # fmt: skip
-        series = {"iteration": result.iteration.astype(float), "loss": result.loss}
-        rows.append(Row(s.key, s.resolved(), summary, series, arrays, provenance))
-    return rows, path
-
-
-def _save(path: Path, batch: Batch, recorder: Recorder) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    states = {f"{i}/{t}": s for i, kept in enumerate(recorder.states) for t, s in kept.items()}
-    with part.open("wb") as file:
-        np.savez(
-            file, loss=recorder.loss, end_to_end=recorder.end_to_end, **batch.state(), **states
-        )
-    os.replace(part, path)
-
-
-def _resume(path: Path, batch: Batch, recorder: Recorder) -> None:
-    if not path.exists():
-        return
-    try:
-        with np.load(path) as kept:
-            content = dict(kept)
-    except (OSError, ValueError, zipfile.BadZipFile):  # cut off by a power failure
-        return
-    recorder.loss[:], recorder.end_to_end[:] = content["loss"], content["end_to_end"]
-    for name in content:
-        if "/" in name:
-            i, t = map(int, name.split("/"))
-            recorder.states[i][t] = content[name]
-    batch.restore(content)
-
-
-def _provenance(spec: Spec, seconds: float, runs: int) -> dict:
-    return {
-        "data": spec.problem.digest(),
-        "seconds_of_shard": round(seconds, 2),
-        "runs_of_shard": runs,
-        "when": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-        "versions": {m.__name__: m.__version__ for m in (np, numba)}
-        | {"python": platform.python_version()},
-    }
-
-
-def estimate(specs: Sequence[Spec]) -> dict[str, float]:
-    """What computing these runs would cost at most: `runs`, `multiplications`, and the `memory` in
-    bytes of one worker. Runs that diverge cost less."""
-    pieces = shards(specs)
-    work, memory = 0.0, 0
-    for piece in pieces:
-        batch = Batch(piece[0].problem.build(), [s.run for s in piece])
-        work += batch.cost * piece[0].iterations
-        points = len(record_points(piece[0].iterations))
-        memory = max(
-            memory, batch.data.X.nbytes + 8 * points * batch._W.size + 8 * 5 * batch.theta.size
-        )
-    return {"runs": len(specs), "multiplications": work, "memory": memory}
+def _tidy(store: records.Record, finished: Sequence[Sequence[Spec]] = ()) -> None:
+    """Removes what killed processes left here: checkpoints of shards whose rows are stored, and
+    temporary files that nobody writes any more."""
+    names = {checkpoint(piece) for piece in finished} if checkpoints().exists() else ()
+    for path in [*checkpoints().glob("*"), *store.folder.glob("*/.*.part")]:
+        left = path.suffix == ".part" and time.time() - path.stat().st_mtime > STALE
+        if left or path.name in names:
+            path.unlink(missing_ok=True)
 
 
 def run_table(rows: dict[str, Row]) -> pd.DataFrame:

@@ -1,0 +1,88 @@
+"""Sweeps beyond one machine: joblib's work goes to a Dask cluster, given by its address.
+
+The workers need this version of the library, and, for ℓp with p > 2, the data; no folder is shared.
+`with connected("tcp://HOST:PORT"): compute(…)` does what `compute(…)` does, bit for bit where the
+machines are alike.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import joblib
+import numba
+import numpy as np
+
+__all__ = ["ClusterError", "connected", "everywhere"]
+
+WAIT = "10s"  # for the scheduler's answer
+
+
+class ClusterError(Exception):
+    """The cluster cannot be used as it is; the message says what would help."""
+
+
+@contextmanager
+def connected(address: str) -> Iterator[None]:
+    """Inside, joblib runs its work on the workers of the scheduler at this address.
+
+    Raises `ClusterError` where no scheduler answers, where there is no worker, where one has more
+    threads than one, and where one has another version of this library, of NumPy or of numba.
+    """
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise ClusterError(
+            "a cluster needs the package distributed, which is not installed: "
+            "`pip install 'accel-core[cluster]'`"
+        ) from error
+    try:
+        client = Client(address, timeout=WAIT, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise ClusterError(
+            f"no scheduler answers at {address!r}: start one with `dask scheduler`, and give the "
+            "address that it prints, such as tcp://192.168.0.1:8786"
+        ) from error
+    with client:
+        _check(client, address)
+        with joblib.parallel_config("dask", client=client):
+            yield
+
+
+def _check(client, address: str) -> None:
+    remedy = f"start each with `dask worker {address} --nthreads 1 --nworkers CORES`"
+    threads = client.nthreads()
+    if not threads:
+        raise ClusterError(f"the scheduler at {address} has no workers: {remedy}")
+    if many := [worker for worker, count in threads.items() if count > 1]:
+        raise ClusterError(f"{many[0]} has {threads[many[0]]} threads, wanted is one: {remedy}")
+    here = _versions()
+    for worker, there in client.run(_versions, on_error="return").items():
+        if there != here:
+            raise ClusterError(
+                f"{worker} has other software ({there}) than this process ({here}): install the "
+                "same accel_core and `requirements.txt` there, and start it anew"
+            )
+
+
+def _versions() -> dict[str, str]:
+    """What a result may depend on to the bit: this library's files, NumPy and numba."""
+    source = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        source.update(path.read_bytes())
+    return {
+        "accel_core": source.hexdigest()[:12],
+        "numpy": np.__version__,
+        "numba": numba.__version__,
+    }
+
+
+def everywhere(function: Callable[..., object], *arguments) -> None:
+    """Calls the function here, and on each worker of the cluster if joblib's work goes to one."""
+    function(*arguments)
+    backend, _ = joblib.parallel.get_active_backend()
+    if client := getattr(backend, "client", None):
+        client.run(function, *arguments, on_error="ignore")  # a worker may have died
