@@ -41,6 +41,7 @@ LIBRARY = (
     "statistics",
     "intervals",
     "chapter",
+    "own_data",
 )
 LABEL = re.compile(r"\b(thm|eq)(?:-[a-z0-9]+)+\b")
 
