@@ -96,7 +96,10 @@ class TorchDefault(Initializer):
 
 @dataclass(frozen=True)
 class Balanced(Initializer):
-    """W_{j+1}ᵀW_{j+1} = W_jW_jᵀ, with a drawn end-to-end matrix N(0, std²): `factor_balanced`."""
+    """W_{j+1}ᵀW_{j+1} = W_jW_jᵀ, with a drawn end-to-end matrix N(0, std²): `factor_balanced`.
+
+    Implements eq-balanced.
+    """
 
     std: float = 0.01
 
@@ -137,6 +140,8 @@ def factor_balanced(
 
     With end_to_end = U S Vᵀ, W_j = Q_j S^{1/N} Q_{j−1}ᵀ for random Q_j with orthonormal columns,
     Q_0 = V and Q_N = U. Raises `ValueError` where a hidden width is below the rank.
+
+    Implements eq-balanced.
     """
     if np.shape(end_to_end) != (sizes[-1], sizes[0]):
         raise ValueError(
@@ -158,7 +163,10 @@ def factor_balanced(
 
 
 def balancedness(weights: Sequence[Array]) -> float:
-    """max_j ‖W_{j+1}ᵀW_{j+1} − W_jW_jᵀ‖_F: 0 exactly where Theorem 1's assumption holds."""
+    """max_j ‖W_{j+1}ᵀW_{j+1} − W_jW_jᵀ‖_F: 0 exactly where Theorem 1's assumption holds.
+
+    Implements eq-balanced.
+    """
     return max(
         (
             float(np.linalg.norm(after.T @ after - before @ before.T))

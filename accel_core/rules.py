@@ -53,7 +53,10 @@ def _within(rule, name, low, high):
 
 @dataclass(frozen=True)
 class GradientDescent(UpdateRule):
-    """W ← W − η g."""
+    """W ← W − η g.
+
+    Implements eq-layer-descent.
+    """
 
     rotation_equivariant: ClassVar[bool] = True
 
@@ -82,6 +85,8 @@ class EndToEnd(UpdateRule):
     W ← (1 − ηλN) W − η ‖W‖^{2−2/N} (g + (N−1) Pr_W{g}), g = dL/dW without decay.
 
     For one output, one layer, no bias.
+
+    Implements thm-one-output, eq-one-output.
     """
 
     depth: int = 2

@@ -182,7 +182,8 @@ def speedup_table(frame: pd.DataFrame, shares: Sequence[float] = EARLY + LATE) -
                         "speed-up": str(row.speedup),
                         "rates, deep / single": f"{row.rate:g} / {row.baseline_rate:g}",
                         "iterations": f"{sci(row.value)} / {sci(row.baseline_value)}",
-                        "never there": f"{row.censored} / {row.baseline_censored} of {row.speedup.n}",
+                        "never there": f"{row.censored} / {row.baseline_censored} of "
+                        f"{row.speedup.n}",
                     }
                 )
     return pd.DataFrame(rows)

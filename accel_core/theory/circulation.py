@@ -128,6 +128,8 @@ def curl(
 
     (N−1)‖w‖^{−2/N} ( (N−2)/N · g∧w + (Hw)∧w ), where x∧w = xwᵀ − wxᵀ: it is 0 everywhere,
     and F a gradient, exactly where (N−2)/N · ∇L¹(w) + ∇²L¹(w)·w is parallel to w.
+
+    Implements thm-curl, eq-curl.
     """
     twist = (depth - 2) / depth * gradient + hessian @ w
     wedge = np.outer(twist, w) - np.outer(w, twist)
@@ -135,7 +137,10 @@ def curl(
 
 
 def half_annulus_constant(depth: int, inner: float, outer: float) -> float:
-    """Return ∮F·dw for a constant gradient of norm 1: 2(R^a − r^a)(N−1)(N−2)/(3N−2), a = 3−2/N."""
+    """Return ∮F·dw for a constant gradient of norm 1: 2(R^a − r^a)(N−1)(N−2)/(3N−2), a = 3−2/N.
+
+    Implements thm-no-regularizer, eq-loop.
+    """
     a = 3 - 2 / depth
     return 2 * (outer**a - inner**a) * (depth - 1) * (depth - 2) / (3 * depth - 2)
 
@@ -147,6 +152,8 @@ def half_annulus_lower_bound(
 
     The constant part at 0 gives ``half_annulus_constant``; on the segments the rest is stretched
     by at most N‖w‖^{2−2/N}, on the arcs, which run across w, by ‖w‖^{2−2/N} (proof of Theorem 2).
+
+    Implements thm-lower-bound, eq-lower-bound.
     """
     a = 3 - 2 / depth
     segments = 2 * depth / a * (outer**a - inner**a)
@@ -163,6 +170,8 @@ def isotropic_potential(
     L¹(w) = ⟨w, U⟩ + f(‖w‖), the function whose gradient is Claim 2's field.
 
     ``radial_moment`` maps ‖w‖ to that integral.
+
+    Implements thm-two-layers, eq-potential.
     """
     length = np.linalg.norm(w, axis=-1)
     return length * (w @ slope) + radial_moment(length)

@@ -58,7 +58,10 @@ def warmup_history(w_1: NDArray[np.float64], w_2: float, gradients: Matrix, rate
 
 
 def imbalance_conserved(weights: Weights, gradient: Matrix, weight_decay: float) -> Check:
-    """dD_j/dt = −2λD_j under the flow, for any weights, balanced or not."""
+    """dD_j/dt = −2λD_j under the flow, for any weights, balanced or not.
+
+    Checks thm-balance, eq-balance-flow.
+    """
     slopes = layers.layer_gradients(weights, gradient)
     speeds = [-slope - weight_decay * w for slope, w in zip(slopes, weights, strict=True)]
     error = 0.0
@@ -73,7 +76,10 @@ def imbalance_conserved(weights: Weights, gradient: Matrix, weight_decay: float)
 
 
 def imbalance_step(weights: Weights, gradient: Matrix, rate: float, weight_decay: float) -> Check:
-    """One step of descent changes D_j to (1−ηλ)²D_j + η²(G_{j+1}ᵀG_{j+1} − G_jG_jᵀ), exactly."""
+    """One step of descent changes D_j to (1−ηλ)²D_j + η²(G_{j+1}ᵀG_{j+1} − G_jG_jᵀ), exactly.
+
+    Checks thm-drift, eq-drift.
+    """
     slopes = layers.layer_gradients(weights, gradient)
     new = layers.imbalance(layers.descend(weights, gradient, rate, weight_decay))
     error = 0.0

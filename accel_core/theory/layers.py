@@ -30,6 +30,8 @@ def layer_gradients(weights: Weights, gradient: Matrix) -> list[Matrix]:
     """Return ∂L^N/∂W_j = (W_N⋯W_{j+1})ᵀ · dL¹/dW · (W_{j-1}⋯W_1)ᵀ for j = 1, …, N.
 
     ``gradient`` is dL¹/dW at the end-to-end matrix, shape (k, d); paper, proof of Theorem 1.
+
+    Implements eq-layer-gradient.
     """
     return [
         after.T @ gradient @ before.T for before, after in _neighbourhoods(weights, gradient.shape)
@@ -39,7 +41,10 @@ def layer_gradients(weights: Weights, gradient: Matrix) -> list[Matrix]:
 def descend(
     weights: Weights, gradient: Matrix, rate: float, weight_decay: float = 0.0
 ) -> list[Matrix]:
-    """Return the weights after one step W_j ← (1 − ηλ)W_j − η ∂L^N/∂W_j on every layer at once."""
+    """Return the weights after one step W_j ← (1 − ηλ)W_j − η ∂L^N/∂W_j on every layer at once.
+
+    Implements eq-layer-descent.
+    """
     gradients = layer_gradients(weights, gradient)
     return [
         (1 - rate * weight_decay) * layer - rate * slope
@@ -51,6 +56,8 @@ def end_to_end_velocity(weights: Weights, gradient: Matrix, weight_decay: float 
     """Return d/dt (W_N⋯W_1), shape (k, d), under the layers' gradient flow, by the product rule.
 
     Nothing is assumed of the weights: this is the side of Theorem 1 that knows the layers.
+
+    Implements eq-product-rule.
     """
     velocity = np.zeros_like(end_to_end(weights))
     slopes = layer_gradients(weights, gradient)
@@ -64,6 +71,8 @@ def imbalance(weights: Weights) -> list[Matrix]:
     """Return D_j = W_{j+1}ᵀW_{j+1} − W_jW_jᵀ, shape (n_j, n_j), for j = 1, …, N−1.
 
     The network is *balanced* where all of them vanish (paper, Theorem 1, condition on the start).
+
+    Implements eq-balanced.
     """
     _require_chain(weights)
     return [after.T @ after - before @ before.T for before, after in pairwise(weights)]
@@ -98,6 +107,8 @@ def gradient_flow(
     """Integrate Ẇ_j = −∂L^N/∂W_j − λW_j and return the weights at every one of ``times``.
 
     Dormand-Prince of order 8 (``scipy.integrate.solve_ivp``); RuntimeError if it gives up.
+
+    Implements eq-layer-descent.
     """
     shapes = [layer.shape for layer in weights]
     cuts = np.cumsum([layer.size for layer in weights])[:-1]

@@ -14,6 +14,8 @@ def escape_time(depth: int, start: float, end: float, slope: float) -> float:
     One output, w along the descent direction, gradient taken as constant: d‖w‖/dt =
     N‖w‖^{2−2/N}·slope (Claim 2). Linear for N = 1, logarithmic for N = 2, and
     (start^{−(1−2/N)} − end^{−(1−2/N)})/((N−2)·slope) beyond. ValueError unless 0 < start ≤ end.
+
+    Implements thm-escape, eq-escape.
     """
     if not (0 < start <= end and slope > 0):
         raise ValueError(
@@ -30,6 +32,8 @@ def escape_threshold(depth: int, weight_decay: float, slope: float) -> float:
 
     d‖w‖/dt = N‖w‖(‖w‖^{1−2/N}·slope − λ). For N = 2 no such norm exists (w escapes where
     slope > λ), for N = 1 zero is no rest point: ValueError.
+
+    Implements thm-decay-threshold, eq-decay-threshold.
     """
     if depth < 3:
         raise ValueError(f"depth {depth}: the threshold exists from depth 3 up")
@@ -41,6 +45,8 @@ def unbalanced_bound(weights: Weights, gradient: Matrix) -> float:
 
     (W_2W_2ᵀ)² = WWᵀ + W_2DW_2ᵀ and the square root is operator monotone, so W_2W_2ᵀ differs from
     (WWᵀ)^½ by at most ‖W_2‖·‖D‖^½; likewise for W_1. ValueError for another depth.
+
+    Implements thm-unbalanced, eq-unbalanced-bound.
     """
     if len(weights) != 2:
         raise ValueError(f"{len(weights)} layers: the bound is derived for two")
@@ -54,6 +60,8 @@ def turning_rate(w: NDArray[np.float64], gradient: NDArray[np.float64], depth: i
 
     From Claim 2: the radial speed is N‖w‖^{2−2/N}cos θ, the turning speed ‖w‖^{1−2/N}sin θ, so
     d cos θ / d log ‖w‖ = sin²θ/(N cos θ): depth fixes the direction before it is aligned.
+
+    Implements eq-turning.
     """
     cosine = float(-(w @ gradient) / (np.linalg.norm(w) * np.linalg.norm(gradient)))
     if cosine <= 0:

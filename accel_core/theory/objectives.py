@@ -49,7 +49,10 @@ class Radial:
 
 @dataclass(frozen=True)
 class Separable:
-    """Σ_i |w_i − y_i|^p / p for vectors w (…, d), as in the paper's section 7."""
+    """Σ_i |w_i − y_i|^p / p for vectors w (…, d), as in the paper's section 7.
+
+    The loss of eq-two-points-loss.
+    """
 
     target: Array  # y (d,)
     power: float = 4.0

@@ -93,6 +93,8 @@ def predicted_drift(weights: Weights, gradient_of: GradientOf, horizon: float) -
 
     One step changes D_j by exactly η²(G_{j+1}ᵀG_{j+1} − G_jG_jᵀ), so the drift is η times the
     integral of that along the flow (Simpson's rule on 401 points).
+
+    Implements eq-drift-limit.
     """
     times = np.linspace(0.0, horizon, 401)
     path = gradient_flow(weights, gradient_of, times)
@@ -125,6 +127,8 @@ def flow_gap(
 def emulation_gap(weights: Weights, gradient_of: GradientOf, rate: float, horizon: float) -> float:
     """Return the largest distance over the time ``horizon`` between W_e of the network under
     gradient descent and the single layer under Claim 2's update, from the same W_e, one output.
+
+    Implements thm-emulation.
     """
     layers = list(weights)
     single = end_to_end(layers)

@@ -59,6 +59,8 @@ def end_to_end_field(
     """Return λNW + Σ_{j=1}^N [WWᵀ]^{(j−1)/N} · G · [WᵀW]^{(N−j)/N}, shape (k, d); Theorem 1.
 
     ``threshold`` is the rank threshold of ``singular_system``.
+
+    Implements thm-end-to-end, eq-end-to-end.
     """
     _require(depth, matrix, gradient)
     system = singular_system(matrix, threshold)
@@ -74,6 +76,8 @@ def preconditioner(matrix: Matrix, depth: int) -> Matrix:
     """Return P_W = Σ_j [WᵀW]^{(N−j)/N} ⊗ [WWᵀ]^{(j−1)/N}, shape (kd, kd); Claim 1.
 
     It acts on vec(G), the columns of G stacked.
+
+    Implements thm-preconditioner, eq-preconditioner.
     """
     _require(depth, matrix, matrix)
     system = singular_system(matrix)
@@ -89,6 +93,8 @@ def preconditioner_eigensystem(matrix: Matrix, depth: int) -> tuple[NDArray[np.f
     """Return the kd eigenvalues of P_W and its eigenvectors vec(u_r v_{r'}ᵀ) as columns; Claim 1.
 
     The eigenvalue of (r, r') is Σ_j σ_r^{2(N−j)/N} σ_{r'}^{2(j−1)/N}, with σ^0 = 1 also at σ = 0.
+
+    Implements thm-spectrum, eq-spectrum.
     """
     _require(depth, matrix, matrix)
     system = singular_system(matrix)
@@ -105,7 +111,10 @@ def adaptive_factor(w: NDArray[np.float64], depth: int) -> NDArray[np.float64]:
 
 
 def project(w: NDArray[np.float64], v: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return Pr_w{v} = (w/‖w‖)⟨w/‖w‖, v⟩ over the last axis, and 0 at w = 0; Claim 2."""
+    """Return Pr_w{v} = (w/‖w‖)⟨w/‖w‖, v⟩ over the last axis, and 0 at w = 0; Claim 2.
+
+    Implements eq-projection.
+    """
     length = np.linalg.norm(w, axis=-1, keepdims=True)
     unit = np.divide(w, length, out=np.zeros_like(w, dtype=float), where=length > 0)
     return unit * np.sum(unit * v, axis=-1, keepdims=True)
@@ -117,6 +126,8 @@ def single_output_field(
     """Return λNw + ‖w‖^{2−2/N}(g + (N−1) Pr_w{g}) over the last axis (…, d); Claim 2.
 
     The update w ← w − η · field is the *emulation* of a depth-N network with one output.
+
+    Implements thm-one-output, eq-one-output.
     """
     _require(depth, w, gradient)
     pull = gradient + (depth - 1) * project(w, gradient)
@@ -128,6 +139,8 @@ def schatten_gradient(matrix: Matrix, depth: int) -> Matrix:
 
     (N/2)Σσ^{2/N} is ½Σ_j‖W_j‖² of balanced layers, so P_W times this is NW: what Theorem 1's
     weight decay does. ValueError where a singular value is 0: the function has a kink there.
+
+    Implements thm-decay-potential, eq-schatten.
     """
     _require(depth, matrix, matrix)
     left, sigma, right = np.linalg.svd(matrix, full_matrices=False)
@@ -152,6 +165,8 @@ def end_to_end_flow(
 
     Where the rank is deficient, give a ``threshold`` above the solver's errors: these come back as
     their (2/N)-th power, rough enough to make the solver crawl.
+
+    Implements eq-end-to-end.
     """
     shape = matrix.shape
 

@@ -121,6 +121,8 @@ def monotone_constant(power: float, depth: int) -> float:
 
     With u = w_1/y_1 the step is u + cN u^a(1−u)^{p−1}, a = 2−2/N: it stays below 1 for all u
     exactly where cN·max u^a(1−u)^{p−2} ≤ 1, and the maximum lies at u = a/(a+p−2).
+
+    Implements thm-monotone-rate, eq-monotone.
     """
     a, b = 2 - 2 / depth, power - 2
     return (a + b) ** (a + b) / (depth * a**a * b**b)
@@ -137,6 +139,8 @@ def crawl(problem: TwoPoints, depth: int, rate: float) -> float:
 
     Its residual r obeys ṙ = −ηy_1^{2−2/N}|r|^{p−1}, so r^{−(p−2)} grows by (p−2)ηy_1^{2−2/N} a
     step, from 1 (y_2 = 1, w_2 ≈ 0) to ε^{−(p−2)}; for p = 2 it is log(1/r) that grows.
+
+    Implements thm-crawl, eq-crawl.
     """
     gap = problem.power - 2
     growth = (problem.tolerance**-gap - 1) / gap if gap > 0 else -math.log(problem.tolerance)
