@@ -23,6 +23,7 @@ class Publication:
     citation: str
 
 
+#: Where each data set is published, under which licence, and how to cite it.
 PUBLICATIONS = {
     "gas_sensor": Publication(
         "Gas Sensor Array Drift at Different Concentrations (UCI 270)",
@@ -62,10 +63,13 @@ PUBLICATIONS = {
     ),
 }
 
+#: The archive in which the ethanol data are published.
 ETHANOL_ZIP = "gas_sensor/gas+sensor+array+drift+dataset+at+different+concentrations.zip"
+#: The ten files of the ethanol data, in their order.
 BATCHES = tuple(f"gas_sensor/batch{i}.dat" for i in range(1, 11))
 
 # fmt: off
+#: File name to the sha256 of its published content.
 CHECKSUMS = {
     "gas_sensor/batch1.dat":
         "sha256:6b62f3e71b90f95dd9c2157fa91ffce32571faa7f474dd52f29a4ae769144625",

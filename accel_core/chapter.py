@@ -96,9 +96,13 @@ class Text:
         return self.what
 
 
+#: A learning rate.
 RATE = Number(above=0)
+#: The exponent p of an ℓp loss.
 EXPONENT = Number(at_least=2)
+#: How many of something there are.
 COUNT = Number(at_least=1, integer=True)
+#: A seed, or the number of a start.
 SEED = Number(at_least=0, integer=True)
 
 Rule = Number | Each | Text | tuple

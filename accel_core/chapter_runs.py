@@ -18,7 +18,7 @@ from .shards import cut, run_shard
 
 __all__ = ["SMOKE", "checked", "runs"]
 
-SMOKE = 200  # iterations
+SMOKE = 200  #: iterations
 
 
 def runs(profile: str, iterations: int = SMOKE) -> Callable[[str], pd.DataFrame]:

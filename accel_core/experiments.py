@@ -27,7 +27,7 @@ __all__ = ["EXPERIMENTS", "GRID", "ProblemSpec", "Spec", "Sweep", "Together", "e
 NUMERICS = 1
 MOMENTS = Path(__file__).resolve().parent.parent / "book" / "data" / "moments.npz"
 
-# The paper's grid of learning rates.
+#: The paper's grid of learning rates.
 GRID = tuple(float(f"{m}e{e}") for e in range(-5, 0) for m in (1, 5))
 
 
@@ -292,6 +292,7 @@ def _at_implied_rates(name: str, *rules: Momentum) -> Together:
 ADAGRAD, ADADELTA = AdaGrad(accumulator=0.1, epsilon=0.0), AdaDelta(rho=0.95, epsilon=1e-8)
 ADAM = Adam(epsilon_hat=True)
 
+#: The experiments, by name.
 EXPERIMENTS = {
     e.name: e
     for e in (

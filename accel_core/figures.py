@@ -28,7 +28,7 @@ __all__ = [
 
 PRINTED = Path(__file__).resolve().parent.parent / "book" / "reference" / "paper_curves.csv"
 
-# Okabe and Ito's palette: told apart with any colour vision, and in grey.
+#: Okabe and Ito's palette: told apart with any colour vision, and in grey.
 DEPTH_COLOURS = {1: "#0072B2", 2: "#D55E00", 3: "#009E73", 4: "#CC79A7", 8: "#56B4E9"}
 INK = "#222222"
 

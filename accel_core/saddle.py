@@ -20,7 +20,7 @@ Array = NDArray[np.float64]
 
 __all__ = ["LEFT", "escape_times", "flow_time", "observed"]
 
-LEFT = 0.9  # the saddle is left when this share of the first distance remains
+LEFT = 0.9  #: the saddle is left when this share of the first distance remains
 
 
 def flow_time(weights: Sequence[Array], gradient: Array, reach: float) -> float:

@@ -21,8 +21,9 @@ __all__ = ["TABLES", "THRESHOLDS", "Summary", "SummaryError", "check", "keep", "
 
 KEPT = Path(__file__).resolve().parent.parent / "book" / "data" / "summaries.json"
 _OTHERS = [name for name in datasets.NAMES if name not in ("ethanol", "mnist")]
+#: The tables that are summarised.
 TABLES = ("ethanol", "ethanol-trimmed", *_OTHERS)
-THRESHOLDS = tuple(2.0 ** (k / 4) for k in range(25))  # standard deviations, 1 to 64
+THRESHOLDS = tuple(2.0 ** (k / 4) for k in range(25))  #: standard deviations, 1 to 64
 OUTLIER = 20.0
 FEW = 40  # labels with no more different values than this are listed
 

@@ -53,6 +53,7 @@ def _assembled(*chapters: Iterable[Claim]) -> tuple[Claim, ...]:
     return claims
 
 
+#: Every claim of every source.
 CLAIMS = _assembled(
     tuned_rates.CLAIMS,
     levy_wang.CLAIMS,

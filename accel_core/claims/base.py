@@ -9,13 +9,20 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
+#: The outcome of a claim that holds without condition.
 REPRODUCED = "reproduced"
+#: The outcome of a claim that holds under a condition, which the verdict names.
 CONDITION = "reproduced with a condition"
+#: The outcome of a claim that does not hold.
 NOT_REPRODUCED = "not reproduced"
+#: The outcome of a claim that nothing here can test.
 UNTESTED = "cannot be tested"
+#: The four outcomes.
 OUTCOMES = (REPRODUCED, CONDITION, NOT_REPRODUCED, UNTESTED)
+#: The sources, by the names that claims give them.
 SOURCES = ("paper", "levy-wang", "ava", "blog-2023", "blog-2024")
 
+#: A function from the name of an experiment to its run table.
 Runs = Callable[[str], pd.DataFrame]
 
 

@@ -16,6 +16,7 @@ from .store import Task, committed_keys, obtain, recorded
 
 __all__ = ["EXPERIMENTS", "TABLES", "record", "rows", "runs", "table"]
 
+#: The experiments, by name: each makes its tasks.
 EXPERIMENTS: dict[str, Callable[[], Sequence[Task]]] = {
     "levy_wang": levy_wang.draws,
     "levy_wang_starts": starts.checks,
@@ -31,6 +32,7 @@ class _Table(NamedTuple):
     make: Callable[[Sequence[Row]], pd.DataFrame]
 
 
+#: The run tables, by name: which experiment, and what makes a table of its rows.
 TABLES = {
     "levy_wang": _Table("levy_wang", levy_wang.table),
     "levy_wang_starts": _Table("levy_wang_starts", starts.table),

@@ -25,7 +25,7 @@ from .store import Outcome, Task
 
 __all__ = ["LEVELS", "Landscape", "Trace", "landscape_table", "landscapes", "trace_table", "traces"]
 
-LEVELS = (0.8, 0.5)  # of the loss of the map x ↦ 0
+LEVELS = (0.8, 0.5)  #: of the loss of the map x ↦ 0
 
 
 @dataclass(frozen=True)

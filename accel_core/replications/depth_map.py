@@ -44,6 +44,7 @@ __all__ = ["BUDGETS", "MapCell", "cells", "hessian", "map_table", "predict",
 
 Array = NDArray[np.float64]
 
+#: Iterations at which the map is drawn.
 BUDGETS = (100, 1_000, 10_000)
 # every other of the usual record points: the map has thousands of curves
 POINTS = np.union1d(record_points(BUDGETS[-1], PER_DECADE)[::2], BUDGETS)

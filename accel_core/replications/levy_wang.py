@@ -30,17 +30,21 @@ __all__ = ["ARCHITECTURES", "GRID", "POINTS", "SEEDS", "STARTS", "Draw", "draws"
 
 Array = NDArray[np.float64]
 
-# (depth, hidden width): [], [1], [10], [64], [1, 1], [10, 10], [64, 64]
+#: (depth, hidden width): [], [1], [10], [64], [1, 1], [10, 10], [64, 64]
 ARCHITECTURES = ((1, 1), (2, 1), (2, 10), (2, 64), (3, 1), (3, 10), (3, 64))
+#: The report's grid of learning rates.
 GRID = (1e-5, 5e-5, 1e-4, 5e-4, 1e-3, 5e-3, 1e-2)
+#: The report's starts, by its names for them.
 STARTS: dict[str, Initializer] = {
     "default": TorchDefault(),
     "near_zero": NearZero(0.02),
     "near_identity": SemiOrthogonal(),
 }
 RULES = {"SGD": GradientDescent(), "Adam": Adam()}
+#: How many draws there are of each kind.
 SEEDS = 100
 STEPS = 100  # gradient steps; the last loss that the report sees is the one before the last step
+#: Steps at which losses are kept.
 POINTS = np.array([0, 1, 2, 3, 5, 8, 12, 18, 27, 40, 60, 80, STEPS - 1])
 REPORT_SPLIT = 0
 

@@ -32,6 +32,7 @@ class Point:
 
 RIGHT, OUT = "What the paper got right", "What the paper left out"
 THEIRS, MISSED = "What the replication got right", "What the replication missed"
+#: What each side got right, and what it missed.
 POINTS = (
     Point(RIGHT, "At ℓ2 depth slows training.", ("tuned-l2-hinders",)),
     Point(RIGHT, "At ℓ4 depth 2 accelerates.", ("tuned-l4-depth2",)),

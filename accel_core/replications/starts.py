@@ -27,7 +27,7 @@ __all__ = ["STARTS", "StartCheck", "checks", "printed_condition", "table"]
 
 Array = NDArray[np.float64]
 
-# 'balanced': for comparison; 'printed_condition': what the report prints in place of balancedness.
+#: 'balanced': for comparison; 'printed_condition': what the report prints in place of balancedness.
 STARTS = (*REPORT_STARTS, "balanced", "printed_condition")
 RATE = 1e-2  # the report's grid ends there for its first figure
 

@@ -25,13 +25,13 @@ from .store import Outcome, Task
 __all__ = ["LEVY_WANG", "ORDERS", "PAPER", "RATES", "SEEDS", "Cell", "Setting", "cells", "compare",
            "factorial", "run_tables", "settings"]  # fmt: skip
 
-# The paper's grid without its two lowest rates: those are below the best one at every budget here.
+#: The paper's grid without its two lowest rates: those are below the best one at every budget here.
 RATES = (1e-4, 5e-4, 1e-3, 5e-3, 1e-2, 5e-2, 1e-1, 5e-1)
 STARTS: dict[str, Initializer] = {
     "default": TorchDefault(), "near_zero": NearZero(0.01), "identity": IdentityOffset(0.01)
 }  # fmt: skip
 DEPTHS = (1, 2, 3)
-SEEDS = 5  # the range of five values covers their median in 15 of 16 cases
+SEEDS = 5  #: the range of five values covers their median in 15 of 16 cases
 FRACTION = 0.4  # of the budget: the target is where the tuned single layer is by then
 PER_DECADE = 15
 FACTORS = ("dataset", "p", "start", "bias", "width")  # crossed in the factorial
@@ -112,7 +112,9 @@ class Setting:
         return Cell(**kept, iterations=iterations, seed=seed)
 
 
+#: The replication's setting.
 LEVY_WANG = Setting()
+#: The paper's setting.
 PAPER = Setting(4.0, 1_000_000, 5e-1, "near_zero", False, 1, 1.0, "float64")
 MEDIUM, LONG, PAPERS = 10_000, 100_000, 1_000_000  # budgets on the way; ℓ4 is trained to MEDIUM
 
@@ -120,6 +122,7 @@ MEDIUM, LONG, PAPERS = 10_000, 100_000, 1_000_000  # budgets on the way; ℓ4 is
 _START, _BIAS, _WIDTH = ("start", "near_zero"), ("bias", False), ("width", 1)
 _SHARE, _PRECISION, _UPPER = ("share", 1.0), ("precision", "float64"), ("upper", 5e-1)
 _LOSS, _MEDIUM, _LONG, _PAPERS = ("p", 4.0), *(("budget", n) for n in (MEDIUM, LONG, PAPERS))
+#: The orders in which the one setting is changed into the other, by name.
 ORDERS: dict[str, list[tuple[str, object]]] = {
     "details first, loss last": [
         _SHARE, _WIDTH, _BIAS, _START, _PRECISION, _UPPER, _MEDIUM, _PAPERS, _LOSS
