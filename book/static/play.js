@@ -5,11 +5,10 @@
   const BOUND = 4; // a run has diverged when ‖w‖ is more than this many y_1
   const TOLERANCE = 0.1; // the target: |w_i − y_i| ≤ TOLERANCE · y_i for both i
 
-  // ---- simulation: pure functions; problem = {p, y: [y_1, y_2]}, w = [w_1, w_2] -----------------
-
+  // ---- simulation: pure functions; problem = {p, y: [y_1, y_2]}, w = [w_1, w_2] ------------------
   const dot = (a, b) => a[0] * b[0] + a[1] * b[1];
+  const product = (factors) => factors.reduce((a, b) => a * b, 1);
   const residual = (w, problem) => [w[0] - problem.y[0], w[1] - problem.y[1]];
-
   /** (1/p) Σ|w_i − y_i|^p */
   function loss(w, problem) {
     const r = residual(w, problem);
@@ -48,19 +47,16 @@
       return { first, scalars: Array(depth - 1).fill(scalar) };
     },
     end({ first, scalars }) {
-      const product = scalars.reduce((a, b) => a * b, 1);
-      return [product * first[0], product * first[1]];
+      const scale = product(scalars);
+      return [scale * first[0], scale * first[1]];
     },
     step({ first, scalars }, problem, rate) {
-      const product = scalars.reduce((a, b) => a * b, 1);
-      const g = gradient([product * first[0], product * first[1]], problem);
-      const inner = dot(g, first);
+      const scale = product(scalars);
+      const g = gradient([scale * first[0], scale * first[1]], problem);
+      const others = scalars.map((_, j) => product(scalars.filter((_, i) => i !== j)));
       return {
-        first: [first[0] - rate * product * g[0], first[1] - rate * product * g[1]],
-        scalars: scalars.map((a, j) => {
-          const others = scalars.reduce((b, c, i) => (i === j ? b : b * c), 1);
-          return a - rate * inner * others;
-        }),
+        first: [first[0] - rate * scale * g[0], first[1] - rate * scale * g[1]],
+        scalars: scalars.map((a, j) => a - rate * dot(g, first) * others[j]),
       };
     },
   });
@@ -76,14 +72,12 @@
       if (t === steps) break;
       state = model.step(state, problem, rate);
       const w = model.end(state);
-      if (!(Math.hypot(w[0], w[1]) <= BOUND * problem.y[0])) {
-        diverged = t + 1;
-        break;
-      }
+      if (!(Math.hypot(w[0], w[1]) <= BOUND * problem.y[0])) diverged = t + 1;
+      if (diverged !== null) break;
       path.push(w);
       losses.push(loss(w, problem));
     }
-    return { rate, path, losses, reached, diverged };
+    return { path, losses, reached, diverged };
   }
 
   /** The largest rate at which w_1 alone never overshoots: c(p, N) y_1^{−(p−2/N)} (Statement 14.2) */
@@ -99,20 +93,19 @@
     const start = [at.scale * at.w1, at.scale * at.w2];
     const deep = at.rate * limit(problem, at.depth);
     const plain = at.same ? deep : at.plain * limit(problem, 1);
-    const run = (model, rate) => simulate(model, problem, rate, start, at.steps);
-    return {
-      at, problem, start,
-      runs: [
-        { name: "depth 1", depth: 1, kind: "plain", ...run(rule(1), plain) },
-        { name: `depth ${at.depth}, its layers`, depth: at.depth, kind: "layers", ...run(layers(at.depth), deep) },
-        { name: `depth ${at.depth}, the rule of Claim 2`, depth: at.depth, kind: "rule", ...run(rule(at.depth), deep) },
-      ],
-    };
+    const runs = [
+      { kind: "plain", depth: 1, name: "depth 1", model: rule(1), rate: plain },
+      { kind: "layers", depth: at.depth, name: `depth ${at.depth}, its layers`, model: layers(at.depth), rate: deep },
+      { kind: "rule", depth: at.depth, name: `depth ${at.depth}, the rule of Claim 2`, model: rule(at.depth), rate: deep },
+    ].map((run) => ({ ...run, ...simulate(run.model, problem, run.rate, start, at.steps) }));
+    return { at, problem, start, runs };
   }
 
   // ---- drawing: SVG in the units of its viewBox --------------------------------------------------
-
   const WIDTH = 380, HEIGHT = 330, LEFT = 50, RIGHT = 364, TOP = 10, BOTTOM = 286;
+  const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
+  const least = (values) => values.reduce((a, b) => Math.min(a, b));
+  const most = (values) => values.reduce((a, b) => Math.max(a, b));
 
   function draw(parent, tag, attributes, text) {
     const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
@@ -124,18 +117,13 @@
 
   /** Whole powers of ten, or some five round numbers, of the axis's range. */
   function ticks([low, high], log) {
-    if (log) {
-      const first = Math.ceil(Math.log10(low) - 1e-9), last = Math.floor(Math.log10(high) + 1e-9);
-      const every = Math.ceil((last - first + 1) / 6);
-      const powers = [];
-      for (let e = first; e <= last; e += every) powers.push([10 ** e, `1e${e}`]);
-      return powers;
-    }
-    const rough = (high - low) / 5, power = 10 ** Math.floor(Math.log10(rough));
-    const step = [1, 2, 5, 10].map((it) => it * power).find((it) => it >= rough);
+    if (log) [low, high] = [Math.log10(low), Math.log10(high)];
+    const rough = (high - low) / 6, power = 10 ** Math.floor(Math.log10(rough));
+    const step = [1, 2, 5, 10].map((it) => it * power).find((it) => it >= rough && !(log && it < 1));
     const found = [];
-    for (let i = Math.ceil(low / step); i * step <= high; i++) {
-      found.push([i * step, String(Number((i * step).toPrecision(6)))]);
+    for (let i = Math.ceil(low / step - 1e-9); i * step <= high + 1e-9; i++) {
+      const value = Number((i * step).toPrecision(6));
+      found.push(log ? [10 ** value, `1e${value}`] : [value, String(value)]);
     }
     return found;
   }
@@ -170,27 +158,22 @@
   /** The curve through the points; those that would not be seen apart are left out. */
   function curve({ across, up, inside }, points, run) {
     let last = null;
-    const kept = [];
-    points.forEach(([x, y], i) => {
-      const at = [across(x), up(y)];
-      if (!at.every(Number.isFinite)) return;
-      const moved = last === null || Math.hypot(at[0] - last[0], at[1] - last[1]) > 0.5;
-      if (moved || i === points.length - 1) kept.push((last = at));
+    const kept = points.map(([x, y]) => [across(x), up(y)]).filter((at, i) => {
+      if (last && i < points.length - 1 && Math.hypot(at[0] - last[0], at[1] - last[1]) < 0.5) return false;
+      return (last = at);
     });
     const line = kept.map((at) => at.map((it) => it.toFixed(1)).join(" ")).join("L");
     draw(inside, "path", { d: `M${line}`, class: `run ${run.kind} depth-${run.depth}` });
-    if (!last) return;
-    const [x, y] = [Math.min(Math.max(last[0], LEFT + 5), RIGHT - 5), Math.min(Math.max(last[1], TOP + 5), BOTTOM - 5)];
-    const cross = `M${x - 5} ${y - 5}l10 10m0 -10l-10 10`;
-    if (run.diverged !== null) draw(inside, "path", { d: cross, class: `cross depth-${run.depth}` });
+    if (run.diverged === null) return;
+    const x = clamp(last[0], LEFT + 5, RIGHT - 5), y = clamp(last[1], TOP + 5, BOTTOM - 5);
+    draw(inside, "path", { d: `M${x - 5} ${y - 5}l10 10m0 -10l-10 10`, class: "cross" });
   }
 
   function drawPlane(svg, { problem, start, runs, at }) {
     const [y1, y2] = problem.y;
     const range = (y, i) => { // what the paths visit, but no more than three labels' worth each way
-      const seen = runs.flatMap((run) => run.path.map((w) => Math.min(Math.max(w[i] / y, -1.5), 3)));
-      const furthest = Math.max(1.4, start[i] / y, seen.reduce((a, b) => Math.max(a, b)));
-      return [Math.min(-0.2, start[i] / y, seen.reduce((a, b) => Math.min(a, b))) * 1.1 * y, furthest * 1.1 * y];
+      const seen = runs.flatMap((run) => run.path.map((w) => clamp(w[i] / y, -1.5, 3)));
+      return [Math.min(-0.2, start[i] / y, least(seen)) * 1.1 * y, Math.max(1.4, start[i] / y, most(seen)) * 1.1 * y];
     };
     const x = { range: range(y1, 0), label: "w₁" }, y = { range: range(y2, 1), label: "w₂" };
     const axes = chart(svg, x, y);
@@ -226,20 +209,18 @@
 
   function drawLosses(svg, { runs, at }) {
     const all = runs.flatMap((run) => run.losses);
-    const highest = all.reduce((a, b) => Math.max(a, b)) * 1.5;
-    const lowest = Math.max(all.reduce((a, b) => Math.min(a, b)) / 1.5, highest * 1e-16);
+    const highest = most(all) * 1.5, lowest = Math.max(least(all) / 1.5, highest * 1e-16);
     const x = { range: [1, at.steps], log: true, label: "iteration" };
     const axes = chart(svg, x, { range: [lowest, highest], log: true, label: "loss" });
     for (const run of runs) {
-      curve(axes, run.losses.map((value, t) => [t, Math.max(value, lowest)]), run);
+      curve(axes, run.losses.map((value, t) => [Math.max(t, 1), Math.max(value, lowest)]), run);
       if (run.reached === null) continue;
       const where = { cx: axes.across(Math.max(run.reached, 1)), cy: axes.up(Math.max(run.losses[run.reached], lowest)) };
       draw(axes.inside, "circle", { ...where, r: 4, class: `reached depth-${run.depth}` });
     }
   }
 
-  // ---- the page: controls in, numbers out ----------------------------------------------------------
-
+  // ---- the page: controls in, numbers out --------------------------------------------------------
   const whole = (value) => value.toLocaleString("en");
   const short = (value) =>
     value !== 0 && Math.abs(value) < 1e-3 ? value.toExponential(3) : String(Number(value.toPrecision(4)));
@@ -250,27 +231,18 @@
         : diverged !== null ? `diverged at iteration ${whole(diverged)}`
           : `target not reached in ${whole(at.steps)} iterations`);
     const [plain, deep] = runs;
-    const both = plain.reached > 0 && deep.reached > 0 && at.depth > 1;
-    const gain = both ? ` Its layers are ${short(plain.reached / deep.reached)} times as fast as depth 1.` : "";
+    const gain = plain.reached > 0 && deep.reached > 0 && at.depth > 1 ? ` Its layers are ${short(plain.reached / deep.reached)} times as fast as depth 1.` : "";
     return `${runs.map(fate).join("; ")}.${gain}`.replace(/^d/, "D");
   }
 
   function fillTable(body, runs) {
-    const cell = (value, text) => {
-      const data = Object.assign(document.createElement("data"), { value: String(value ?? ""), textContent: text });
-      const td = document.createElement("td");
-      td.append(data);
-      return td;
-    };
-    body.replaceChildren(...runs.map((run) => {
-      const row = document.createElement("tr"), head = document.createElement("th");
+    const cell = (value, text) => `<td><data value="${value ?? ""}">${text}</data></td>`;
+    body.innerHTML = runs.map((run) => {
       const end = run.path.length - 1;
-      head.scope = "row";
-      head.textContent = run.name;
-      row.append(head, ...[run.reached, run.diverged].map((it) => cell(it, it === null ? "–" : whole(it))));
-      row.append(...[run.rate, run.losses[end], ...run.path[end]].map((it) => cell(it, short(it))));
-      return row;
-    }));
+      const events = [run.reached, run.diverged].map((it) => cell(it, it === null ? "–" : whole(it)));
+      const numbers = [run.rate, run.losses[end], ...run.path[end]].map((it) => cell(it, short(it)));
+      return `<tr><th scope="row">${run.name}</th>${[...events, ...numbers].join("")}</tr>`;
+    }).join("");
   }
 
   function csv({ runs }) {
@@ -278,18 +250,14 @@
     return ["model,depth,iteration,w_1,w_2,loss", ...rows.map((row) => row.join(","))].join("\n") + "\n";
   }
 
-  function start(page) {
+  function attach(page) {
     const form = page.querySelector("form"), find = (name) => page.querySelector(`[data-part=${name}]`);
     const sliders = [...form.querySelectorAll("input[type=range]")];
     let shown = null, later = null;
 
-    const read = () => Object.fromEntries([
-      ["same", form.elements.same.checked],
-      ...sliders.map((it) => [it.name, "log" in it.dataset ? 10 ** it.valueAsNumber : it.valueAsNumber]),
-    ]);
-
     function show() {
-      const at = read();
+      const at = { same: form.elements.same.checked };
+      for (const it of sliders) at[it.name] = "log" in it.dataset ? 10 ** it.valueAsNumber : it.valueAsNumber;
       at.steps = Math.round(at.steps);
       form.elements.plain.disabled = at.same;
       for (const it of sliders) {
@@ -326,5 +294,5 @@
   }
 
   const page = document.getElementById("two-points-live");
-  if (page) start(page);
+  if (page) attach(page);
 })();
