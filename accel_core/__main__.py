@@ -47,24 +47,70 @@ def experiments() -> int:
     return 0
 
 
-def record(names: list[str], workers: int | None) -> int:
+def record(
+    names: list[str],
+    workers: int | None = None,
+    scheduler: str | None = None,
+    dry_run: bool = False,
+) -> int:
     """Compute the runs that the record lacks, and add them to it (book/record).
 
     Interrupt it whenever you like: what was computed is kept, and the next call goes on from there.
     """
+    from contextlib import nullcontext
+
+    import joblib
+
     from . import replications
+    from .cluster import connected
     from .experiments import EXPERIMENTS, experiment
     from .sweeps import compute, promote
 
     os.environ.pop("CI", None)  # there a missing run is an error; here it is what is wanted
-    for name in names or (*EXPERIMENTS, *replications.EXPERIMENTS):
-        if name in replications.EXPERIMENTS:
-            print(f"{name}: {replications.record(name, workers=workers or os.cpu_count() or 1)}")
-            continue
-        compute(experiment(name).specs(), name, workers=workers)
-        shard = promote(name)
-        print(f"{name}: {shard.relative_to(ROOT) if shard else 'complete, nothing to add'}")
+    with connected(scheduler) if scheduler else nullcontext():
+        cores = joblib.effective_n_jobs(-1)
+        workers = cores if scheduler else workers or cores
+        for name in names or (*EXPERIMENTS, *replications.EXPERIMENTS):
+            if dry_run:
+                print(f"{name}: {_cost(name, workers)}", flush=True)
+            elif name in replications.EXPERIMENTS:
+                print(f"{name}: {replications.record(name, workers=workers)}")
+            else:
+                compute(experiment(name).specs(), name, workers=workers)
+                shard = promote(name)
+                print(f"{name}: {shard.relative_to(ROOT) if shard else 'complete, nothing to add'}")
     return 0
+
+
+def _cost(name: str, workers: int) -> str:
+    """What `record` would do for an experiment, and what that would take."""
+    from . import replications
+    from .estimates import TRIAL, estimate
+    from .experiments import experiment
+
+    if name in replications.EXPERIMENTS:
+        tasks = replications.tasks(name)
+        left = len(tasks) - len(replications.recorded(tasks, name))
+        return f"{len(tasks):,} tasks, {left:,} to compute, whose cost is not estimated"
+    sweep, mega = experiment(name), 1e6
+    it = estimate(sweep.specs(), workers)
+    return (
+        f"{it.runs:,} runs of {sweep.iterations:,} iterations, {it.recorded:,} recorded, "
+        f"{it.cached:,} in your cache, {it.missing:,} to compute\n"
+        f"  {'these' if it.missing else 'all of them anew'} would take "
+        f"{it.multiplications:.2g} multiplications, {_duration(it.seconds)} on {workers} otherwise "
+        f"idle cores like this machine's (each shard was tried for {TRIAL:g} s)\n"
+        f"  and, at the peak, {it.memory / mega:,.0f} MB in each worker, "
+        f"{workers * it.memory / mega:,.0f} MB in all {workers}, {it.collector / mega:,.0f} MB in "
+        "the process that collects"
+    )
+
+
+def _duration(seconds: float) -> str:
+    for unit, name in ((86_400, "days"), (3_600, "h"), (60, "min")):
+        if seconds >= 2 * unit:
+            return f"{seconds / unit:.1f} {name}"
+    return f"{seconds:.0f} s"
 
 
 def runs(name: str):
@@ -166,6 +212,17 @@ def parser() -> argparse.ArgumentParser:
     recording = add(record)
     recording.add_argument("names", nargs="*", metavar="NAME", help="experiments (default: all)")
     recording.add_argument("--workers", type=int, help="processes (default: one for each core)")
+    recording.add_argument(
+        "--scheduler",
+        metavar="tcp://HOST:PORT",
+        help="compute on the Dask cluster of this scheduler",
+    )
+    recording.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="say what there is to compute, "
+        "how long it would take, and how much memory; compute nothing",
+    )
     for function in (bench, readme, outputs, costs):
         add(function)
     return top
@@ -185,10 +242,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _told() -> tuple[type[Exception], ...]:
+    from .cluster import ClusterError
     from .datasets import DataError
     from .records import RecordError
 
-    return DataError, RecordError, LookupError, ValueError
+    return ClusterError, DataError, RecordError, LookupError, ValueError
 
 
 if __name__ == "__main__":

@@ -58,6 +58,9 @@ class DataUnavailable(DataError):
             "that holds it, or allow the download."
         )
 
+    def __reduce__(self):  # as it is, it can be raised in a worker and reach the caller
+        return DataUnavailable, (self.name, self.reasons)
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class _Described:
@@ -195,6 +198,7 @@ def _recipes() -> Iterator[tuple[str, _Recipe]]:
 
 
 _RECIPES = dict(_recipes())
+#: The names of the data sets.
 NAMES = tuple(_RECIPES)
 
 
