@@ -11,6 +11,7 @@ import json
 import pkgutil
 import re
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import accel_core
@@ -62,10 +63,16 @@ def modules(part: str) -> list[str]:
 def reference(part: str) -> str:
     """The reference of a part: for each module a heading and what autodoc makes of it (MyST)."""
     return "\n".join(
-        f"## {name.removeprefix('accel_core.')}\n\n"
-        f"```{{eval-rst}}\n.. automodule:: {name}\n   :members:\n   :no-value:\n```\n"
+        f"## {name.removeprefix('accel_core.')}\n\n```{{eval-rst}}\n.. automodule:: {name}\n"
+        f"   :members:\n{_own(name)}   :no-value:\n```\n"
         for name in modules(part)
     )
+
+
+def _own(name: str) -> str:
+    """A package's list of names repeats those of its modules, where they are documented."""
+    package = find_spec(name).submodule_search_locations is not None
+    return "   :ignore-module-all:\n" if package else ""
 
 
 def linked(text: str) -> str:
@@ -87,7 +94,7 @@ def _piece(piece: str) -> str:
 
 def _link(found: re.Match) -> str:
     label = found[0]
-    return f":eq:`{label}`" if found[1] == "eq" else f":ref:`{TITLES.get(label, label)} <{label}>`"
+    return f"equation :eq:`{label}`" if found[1] == "eq" else f":ref:`{TITLES.get(label, label)} <{label}>`"
 
 
 def with_box(source: str, box: str) -> str:
@@ -143,11 +150,17 @@ def _example(lines: list[str], i: int) -> bool:
     return False
 
 
+def _skipped(app, what, name, obj, skip, options) -> bool | None:
+    """Named tuples document each field with its number, which says nothing."""
+    return True if str(obj.__doc__).startswith("Alias for field number") else None
+
+
 def setup(app) -> dict[str, bool]:
     """Called by Sphinx."""
     hooks: dict[str, Callable] = {
         "source-read": _replaced,
         "autodoc-process-docstring": _docstring,
+        "autodoc-skip-member": _skipped,
     }
     for event, hook in hooks.items():
         app.connect(event, hook)

@@ -22,7 +22,7 @@ OUTCOMES = (REPRODUCED, CONDITION, NOT_REPRODUCED, UNTESTED)
 #: The sources, by the names that claims give them.
 SOURCES = ("paper", "levy-wang", "ava", "blog-2023", "blog-2024")
 
-#: A function from the name of an experiment to its run table.
+# a function from the name of an experiment to its run table
 Runs = Callable[[str], pd.DataFrame]
 
 
