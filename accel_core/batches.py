@@ -37,7 +37,14 @@ def aligned(shape: tuple[int, ...], dtype) -> Array:
 
 @dataclass(frozen=True)
 class Run:
-    """Everything that determines a run on a given problem, but for the number of iterations."""
+    """Everything that determines a run on a given problem, but for the number of iterations.
+
+    >>> Run(depth=2, rate=0.1).architecture
+    Architecture(depth=2, width=1, bias=False)
+    >>> Run(rate=0)
+    Traceback (most recent call last):
+    ValueError: rate = 0: must be finite and positive
+    """
 
     depth: int = 1
     width: int = 1

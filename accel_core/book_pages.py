@@ -94,7 +94,9 @@ def _piece(piece: str) -> str:
 
 def _link(found: re.Match) -> str:
     label = found[0]
-    return f"equation :eq:`{label}`" if found[1] == "eq" else f":ref:`{TITLES.get(label, label)} <{label}>`"
+    if found[1] == "eq":
+        return f"equation :eq:`{label}`"
+    return f":ref:`{TITLES.get(label, label)} <{label}>`"
 
 
 def with_box(source: str, box: str) -> str:

@@ -151,6 +151,11 @@ def check_parameters(namespace: Mapping[str, Any], **rules: Rule) -> None:
     """Raise `ParameterError` unless `namespace` (a chapter's `globals()`, before anything but
     imports has been defined there) holds exactly the parameters named in `rules`, each allowed by
     its rule: a tuple of choices, a `Number`, or `Each`.
+
+    >>> check_parameters({"p": 4}, p=EXPONENT)
+    >>> check_parameters({"p": 1}, p=EXPONENT)
+    Traceback (most recent call last):
+    accel_core.chapter.ParameterError: p = 1 is not allowed: p must be a finite number ...
     """
     data = (str, bool, Real, list, tuple, dict, type(None))  # what papermill can inject
     given = {
@@ -199,7 +204,12 @@ class Status:
 
 
 def status(run: Iterable[str] = (), left_out: Mapping[str, str] | None = None) -> Status:
-    """The status of a chapter: the checks `run`, and those `left_out` with the reason of each."""
+    """The status of a chapter: the checks `run`, and those `left_out` with the reason of each.
+
+    >>> print(status(["the curves"], {"batch 7": "its file is not at hand"})._repr_markdown_())
+    - Checked in this build: the curves.
+    - **Not checked** in this build: batch 7, because its file is not at hand.
+    """
     return Status(tuple(run), tuple((left_out or {}).items()))
 
 

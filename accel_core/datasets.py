@@ -80,7 +80,14 @@ class _Described:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Dataset(_Described):
-    """A regression table: features X (n, d) and label y (n,), float64, raw units, read-only."""
+    """A regression table: features X (n, d) and label y (n,), float64, raw units, read-only.
+
+    >>> words = "name", "version", "kind", "source", "licence", "citation"
+    >>> mine = dict.fromkeys(words, "mine")
+    >>> data = Dataset(X=[[1, 5], [3, 5]], y=[0, 1], features=("a", "b"), **mine)
+    >>> data.varying().features
+    ('a',)
+    """
 
     X: Array = field(repr=False)
     y: Array = field(repr=False)
@@ -149,6 +156,10 @@ def standardize(values: ArrayLike) -> Array:
     """Columns of `values`, (n, d) or (n,), with mean 0 and population standard deviation 1.
 
     Raises `ValueError` for values that are not finite and for constant columns.
+
+    >>> standardize([[1, 5], [3, 9]])
+    array([[-1., -1.],
+           [ 1.,  1.]])
     """
     values = np.asarray(values, dtype=np.float64)
     if not np.isfinite(values).all():
@@ -209,6 +220,10 @@ def load(
 
     Raises `ValueError` for an unknown name, `DataUnavailable` where no place holds the data set,
     `DataCorrupted` where a place holds something else under its name.
+
+    >>> load("etanol")
+    Traceback (most recent call last):
+    ValueError: no data set is called 'etanol'; there are ethanol, ...
     """
     if name not in _RECIPES:
         raise ValueError(f"no data set is called {name!r}; there are {', '.join(NAMES)}")

@@ -29,7 +29,7 @@ from .training import Batch, Recorder, Result
 
 __all__ = ["TRIAL", "Estimate", "estimate"]
 
-TRIAL = 0.1  # seconds a shard, about
+TRIAL = 0.1  #: seconds a shard, about
 
 
 @dataclass(frozen=True)

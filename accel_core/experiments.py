@@ -131,7 +131,12 @@ class Spec:
 
 @dataclass(frozen=True)
 class Sweep:
-    """An experiment of linear networks: all combinations of its fields."""
+    """An experiment of linear networks: all combinations of its fields.
+
+    >>> sweep = Sweep("mine", 1_000, p=(4.0,), depth=(1, 2), rate=(0.1, 0.2), seeds=(0,))
+    >>> [(spec.run.depth, spec.run.rate) for spec in sweep.specs()]
+    [(1, 0.1), (1, 0.2), (2, 0.1), (2, 0.2)]
+    """
 
     name: str
     iterations: int
@@ -320,7 +325,11 @@ EXPERIMENTS = {
 
 
 def experiment(name: str) -> Sweep | Together:
-    """The experiment of that name. Raises `KeyError` naming those there are."""
+    """The experiment of that name. Raises `KeyError` naming those there are.
+
+    >>> experiment("tuned_rates").iterations
+    1000000
+    """
     if name not in EXPERIMENTS:
         raise KeyError(f"no experiment {name!r}: there are {', '.join(EXPERIMENTS)}")
     return EXPERIMENTS[name]

@@ -48,7 +48,12 @@ class Initializer:
 
 @dataclass(frozen=True)
 class NearZero(Initializer):
-    """Every weight N(0, std²). Not balanced, but within O(std²) of it."""
+    """Every weight N(0, std²). Not balanced, but within O(std²) of it.
+
+    >>> W1, W2 = NearZero(0.01)((3, 1, 2), np.random.default_rng(0))
+    >>> W1.shape, W2.shape
+    ((1, 3), (2, 1))
+    """
 
     std: float = 0.01
 
@@ -63,7 +68,13 @@ class NearZero(Initializer):
 @dataclass(frozen=True)
 class IdentityOffset(NearZero):
     """N(0, std²) plus 1 on the main diagonal, whatever the shape (the paper's "identity
-    initialization"). Balanced at std = 0 only where all sizes are equal."""
+    initialization"). Balanced at std = 0 only where all sizes are equal.
+
+    >>> IdentityOffset(0.0)((2, 3), np.random.default_rng(0))[0]
+    array([[1., 0.],
+           [0., 1.],
+           [0., 0.]])
+    """
 
     def weight(self, shape, rng):
         return np.eye(*shape) + super().weight(shape, rng)
@@ -73,7 +84,12 @@ class IdentityOffset(NearZero):
 class SemiOrthogonal(Initializer):
     """Uniform semi-orthogonal: orthonormal rows or columns, whichever are fewer (the distribution
     of `torch.nn.init.orthogonal_`; Levy & Wang's "near identity"). Balanced only between square
-    layers."""
+    layers.
+
+    >>> (W,) = SemiOrthogonal()((3, 2), np.random.default_rng(0))
+    >>> bool(np.allclose(W @ W.T, np.eye(2)))
+    True
+    """
 
     def weight(self, shape, rng):
         tall = max(shape), min(shape)
@@ -99,6 +115,10 @@ class Balanced(Initializer):
     """W_{j+1}ᵀW_{j+1} = W_jW_jᵀ, with a drawn end-to-end matrix N(0, std²): `factor_balanced`.
 
     Implements eq-balanced.
+
+    >>> weights = Balanced()((3, 2, 2), np.random.default_rng(0))
+    >>> balancedness(weights) < 1e-15
+    True
     """
 
     std: float = 0.01
@@ -166,6 +186,9 @@ def balancedness(weights: Sequence[Array]) -> float:
     """max_j ‖W_{j+1}ᵀW_{j+1} − W_jW_jᵀ‖_F: 0 exactly where Theorem 1's assumption holds.
 
     Implements eq-balanced.
+
+    >>> balancedness([np.eye(2), 2 * np.eye(2)])
+    4.242640687119285
     """
     return max(
         (

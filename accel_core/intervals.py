@@ -62,6 +62,11 @@ def median_interval(
     largest k with at least `level` is taken. For n ≤ 5 no k reaches 0.95: the range is given, and
     `coverage` says what it covers (n = 5: 0.9375). Each end is taken over everything that censoring
     allows, so it errs on the wide side only.
+
+    >>> print(median_interval([1.0, 1.2, 1.1, 1.4, 1.3]))
+    1.2 [1, 1.4]
+    >>> median_interval([1.0, 1.2, 1.1, 1.4, 1.3]).coverage
+    0.9375
     """
     low = np.sort(np.asarray(low, dtype=float))
     high = low if high is None else np.sort(np.asarray(high, dtype=float))

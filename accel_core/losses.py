@@ -63,6 +63,14 @@ class Problem:
 
     Raises `ValueError` for p < 2, shapes that do not agree, and values that are not finite. With
     `X=None` only second moments are at hand (see `from_moments`) and p must be 2.
+
+    >>> problem = Problem(X=[[1.0, 0.0], [0.0, 1.0]], y=[1.0, 2.0], p=4)
+    >>> problem.loss([[0.0, 0.0]])
+    8.5
+    >>> problem.gradient(np.zeros((1, 2)))
+    array([[ -2., -16.]])
+    >>> problem.optimum().end_to_end.round(6)
+    array([[1., 2.]])
     """
 
     X: Array | None

@@ -18,7 +18,13 @@ __all__ = ["Architecture", "end_to_end"]
 
 @dataclass(frozen=True)
 class Architecture:
-    """Depth N, the width of the N−1 hidden layers, and whether every layer has a bias."""
+    """Depth N, the width of the N−1 hidden layers, and whether every layer has a bias.
+
+    >>> Architecture(depth=3, width=2).sizes(d=5)
+    (5, 2, 2, 1)
+    >>> Architecture(depth=3, width=2).count(d=5)
+    16
+    """
 
     depth: int = 1
     width: int = 1
@@ -62,7 +68,11 @@ class Architecture:
 
 
 def end_to_end(weights: Sequence[Array], biases: Sequence[Array] = ()) -> Array:
-    """W_N⋯W_1 (k, d), with the end-to-end bias as a last column where biases are given."""
+    """W_N⋯W_1 (k, d), with the end-to-end bias as a last column where biases are given.
+
+    >>> end_to_end([np.array([[1.0, 2.0]]), np.array([[3.0]])])
+    array([[3., 6.]])
+    """
     product, offset = weights[0], biases[0] if len(biases) else None
     for j, W in enumerate(weights[1:], start=1):
         product = W @ product

@@ -86,6 +86,9 @@ def read(path: str | Path, label: str) -> Dataset:
     Raises `TableError` for a file that is absent or no CSV text, fewer than two columns or rows,
     columns without a name or with one twice, a label that is no column, and values that are
     missing, text, infinite, or the same in a whole column.
+
+    >>> read(EXAMPLE, "y").features
+    ('t1', 't2', 't3', 't4', 't5')
     """
     names, body = _cells(Path(path))
     if label not in names:

@@ -24,7 +24,12 @@ __all__ = ["LinearNetwork", "train_plain"]
 
 
 class LinearNetwork(torch.nn.Sequential):
-    """The same network as a `torch.nn` module: N `Linear` layers and nothing between them."""
+    """The same network as a `torch.nn` module: N `Linear` layers and nothing between them.
+
+    >>> network = LinearNetwork(Architecture(depth=2), d=2).load_flat(np.array([1.0, 2.0, 3.0]))
+    >>> network(torch.tensor([[1.0, 1.0]], dtype=torch.float64)).item()
+    9.0
+    """
 
     def __init__(self, architecture: Architecture, d: int, k: int = 1, dtype=torch.float64):
         sizes = architecture.sizes(d, k)
@@ -118,7 +123,12 @@ def train_plain(
     states_at: Sequence[int] = (),
     dtype: torch.dtype = torch.float64,
 ) -> Result:
-    """Trains one run on the rows of the problem; same statuses and result as `training.train`."""
+    """Trains one run on the rows of the problem; same statuses and result as `training.train`.
+
+    >>> problem = Problem([[1.0]], [1.0])
+    >>> train_plain(problem, Run(rate=0.25), 1, record_at=[1]).loss.round(4)
+    array([0.2494])
+    """
     X, y = (torch.as_tensor(a, dtype=dtype) for a in (problem.X, problem.y))
     model = LinearNetwork(run.architecture, problem.d, problem.k, dtype)
     model.load_flat(run.architecture.start(run.start, run.seed, problem.d, problem.k))

@@ -87,7 +87,15 @@ def cache_folder() -> Path:
 
 class Record:
     """The rows in the shards of one folder; a subfolder per experiment keeps it readable, and with
-    `group` only that subfolder is read."""
+    `group` only that subfolder is read.
+
+    >>> import tempfile
+    >>> record = Record(Path(tempfile.mkdtemp()))
+    >>> record.add([Row("key", {"depth": 2}, {}, {"loss": np.ones(3)})], "mine").suffix
+    '.parquet'
+    >>> record.find(["key", "other"])["key"].series["loss"]
+    array([1., 1., 1.])
+    """
 
     def __init__(self, folder: Path, indexed: bool = False, group: str = "*"):
         self.folder, self.indexed, self.group = Path(folder), indexed, group

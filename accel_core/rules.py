@@ -56,6 +56,9 @@ class GradientDescent(UpdateRule):
     """W ← W − η g.
 
     Implements eq-layer-descent.
+
+    >>> GradientDescent().rotation_equivariant
+    True
     """
 
     rotation_equivariant: ClassVar[bool] = True
@@ -87,6 +90,10 @@ class EndToEnd(UpdateRule):
     For one output, one layer, no bias.
 
     Implements thm-one-output, eq-one-output.
+
+    >>> EndToEnd(depth=0)
+    Traceback (most recent call last):
+    ValueError: EndToEnd(depth=0): the emulated depth must be 1 or more
     """
 
     depth: int = 2

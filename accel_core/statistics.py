@@ -37,6 +37,9 @@ def iterations_to(iteration: ArrayLike, distance: ArrayLike, target: float) -> C
 
     Between iteration 0 and the next one the iteration itself is interpolated, log 0 being no
     number. A curve that never gets there is censored: (+inf, last recorded iteration, +inf).
+
+    >>> iterations_to([0, 1, 10, 100], [4.0, 1.0, 0.1, 0.01], target=0.02).iterations.__round__(6)
+    50.0
     """
     iteration, distance = _curve(iteration, distance)
     if not (target > 0 and math.isfinite(target)):
@@ -73,6 +76,9 @@ def deviation_dex(
     """Largest |log10(curve / reference)| on the reference's points from iteration `after` on.
 
     Both are (iteration, distance). +inf where the curve ends (diverges) before the reference does.
+
+    >>> deviation_dex(([1, 10], [1.0, 0.1]), ([1, 10], [1.0, 0.2])).__round__(4)
+    0.301
     """
     at, value = (np.asarray(column, dtype=float) for column in reference)
     kept = at >= max(after, 1)
@@ -91,6 +97,11 @@ def tune(frame: pd.DataFrame, *, target: float | None = None) -> pd.DataFrame:
     ('smallest' | 'largest' | 'only' rate of the grid, or ''), diverged and diverged_next_up
     (starts diverged at this rate and at the next larger one), start_rate and start_criterion (seed
     → the rate that is best for this start alone, and what it attains).
+
+    >>> model = dict.fromkeys(MODEL, 1) | {"seed": 0, "status": "completed"}
+    >>> runs = pd.DataFrame([model | {"rate": 0.1, "final": 5}, model | {"rate": 0.2, "final": 3}])
+    >>> tune(runs)[["rate", "criterion", "edge"]].to_numpy().tolist()
+    [[0.2, 3.0, 'largest']]
     """
     if frame.empty:
         raise ValueError("no runs to tune: the table is empty")
@@ -149,6 +160,14 @@ def speedup(
     baseline (`{'depth': 1}`: the column values that select it) start by start. `speedup` is the
     `median_interval` of these ratios. A run that has not reached the target within the budget,
     diverged ones included, has needed more than the budget: its ratio is kept as a bound.
+
+    >>> run = dict.fromkeys(MODEL, 100) | {"seed": 0, "rate": 0.1, "final": 1}
+    >>> run["status"] = "completed"
+    >>> slow = run | {"depth": 1, "iteration": [1, 10, 100], "distance": [100.0, 10.0, 1.0]}
+    >>> fast = run | {"depth": 2, "iteration": [1, 10, 100], "distance": [10.0, 2.0, 1.0]}
+    >>> runs = pd.DataFrame([slow, fast])
+    >>> print(speedup(runs, baseline={"depth": 1}, target=10.0).speedup[0])
+    10 [10, 10]
     """
     return _compare(frame, baseline, target, per_start)
 

@@ -41,7 +41,11 @@ class Result:
 
 
 def record_points(iterations: int, per_decade: int = 30) -> NDArray[np.int64]:
-    """Iterations at which a curve is recorded: 0, log-spaced whole numbers, and the last."""
+    """Iterations at which a curve is recorded: 0, log-spaced whole numbers, and the last.
+
+    >>> record_points(10, per_decade=3).tolist()
+    [0, 1, 2, 5, 10]
+    """
     count = max(2, int(np.ceil(np.log10(max(iterations, 2)) * per_decade)) + 1)
     points = np.unique(np.geomspace(1, max(iterations, 1), count).round().astype(np.int64))
     return np.append(0, points) if iterations > 0 else np.zeros(1, np.int64)
@@ -64,6 +68,14 @@ def train(
     iteration at which its end-to-end norm passes `kernels.DIVERGED` or is not a number. `progress`
     is called with the batch several times a second. The result of a run depends on its own
     specification alone.
+
+    >>> problem = Problem([[1.0], [2.0]], [1.0, 2.0], p=2)
+    >>> deep, = train(problem, [Run(depth=2, rate=0.01)], 5_000)
+    >>> deep.status, bool(abs(deep.end_to_end[-1, 0, 0] - 1) < 1e-6)
+    ('completed', True)
+    >>> lost, = train(problem, [Run(rate=1.0)], 5_000)
+    >>> lost.status, lost.diverged_at
+    ('diverged', 20)
     """
     if not (isinstance(iterations, int | np.integer) and iterations >= 0):
         raise ValueError(f"iterations = {iterations!r}: must be a whole number, zero or more")

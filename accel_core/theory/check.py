@@ -52,6 +52,7 @@ TITLES = {
     "thm-monotone-rate": "Monotone rate",
     "thm-crawl": "Crawl",
     "thm-escape": "Escape time",
+    "thm-decay-threshold": "The trap at zero",
     "thm-unbalanced": "Unbalanced bound",
     "eq-two-points": "Compiled step",
 }

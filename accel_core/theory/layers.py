@@ -73,6 +73,10 @@ def imbalance(weights: Weights) -> list[Matrix]:
     The network is *balanced* where all of them vanish (paper, Theorem 1, condition on the start).
 
     Implements eq-balanced.
+
+    >>> imbalance([np.eye(2), np.diag([2.0, 1.0])])[0]
+    array([[3., 0.],
+           [0., 0.]])
     """
     _require_chain(weights)
     return [after.T @ after - before @ before.T for before, after in pairwise(weights)]

@@ -61,6 +61,10 @@ def end_to_end_field(
     ``threshold`` is the rank threshold of ``singular_system``.
 
     Implements thm-end-to-end, eq-end-to-end.
+
+    >>> end_to_end_field(np.diag([4.0, 1.0]), np.eye(2), depth=2)
+    array([[8., 0.],
+           [0., 2.]])
     """
     _require(depth, matrix, gradient)
     system = singular_system(matrix, threshold)
@@ -78,6 +82,9 @@ def preconditioner(matrix: Matrix, depth: int) -> Matrix:
     It acts on vec(G), the columns of G stacked.
 
     Implements thm-preconditioner, eq-preconditioner.
+
+    >>> np.linalg.eigvalsh(preconditioner(np.diag([4.0, 1.0]), depth=2)).round(6)
+    array([2., 5., 5., 8.])
     """
     _require(depth, matrix, matrix)
     system = singular_system(matrix)
@@ -128,6 +135,9 @@ def single_output_field(
     The update w ← w − η · field is the *emulation* of a depth-N network with one output.
 
     Implements thm-one-output, eq-one-output.
+
+    >>> single_output_field(np.array([3.0, 0.0]), np.array([1.0, 1.0]), depth=2)
+    array([6., 3.])
     """
     _require(depth, w, gradient)
     pull = gradient + (depth - 1) * project(w, gradient)

@@ -123,6 +123,9 @@ def monotone_constant(power: float, depth: int) -> float:
     exactly where cN·max u^a(1−u)^{p−2} ≤ 1, and the maximum lies at u = a/(a+p−2).
 
     Implements thm-monotone-rate, eq-monotone.
+
+    >>> round(monotone_constant(4, 2), 6)
+    3.375
     """
     a, b = 2 - 2 / depth, power - 2
     return (a + b) ** (a + b) / (depth * a**a * b**b)

@@ -1,0 +1,277 @@
+"""The pages made from the chapters and the library: reference, doctests, parameters, commands."""
+
+import ast
+import doctest
+import html
+import importlib
+import inspect
+import json
+import os
+import re
+import shlex
+import subprocess
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+
+import nbformat
+import pytest
+
+from accel_core import book_pages, chapter, commands, front_page
+
+ROOT = Path(__file__).resolve().parent.parent
+BIN = ROOT / ".venv" / "bin"
+PAGES = ROOT / "book" / "_build" / "html"
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]-*.ipynb"))
+PARTS = {"library": "reference", "theory": "reference-theory", "chapters": "reference-chapters"}
+MODULES = [name for part in PARTS for name in book_pages.modules(part)]
+
+needs_pages = pytest.mark.skipif(
+    not (PAGES / "reference.html").exists(), reason="the book has not been built: run `make book`"
+)
+
+
+@cache
+def page(name):
+    return (PAGES / f"{name}.html").read_text("utf8")
+
+
+# ---- the reference -------------------------------------------------------------------------------
+
+
+def public(module: ModuleType) -> dict[str, object]:
+    """What `__all__` lists, without it all functions and classes; of these the module's own."""
+    listed = getattr(module, "__all__", None)
+    found = {name: getattr(module, name) for name in listed or vars(module)}
+    assigned = {
+        target.id
+        for node in ast.parse(inspect.getsource(module)).body
+        if isinstance(node, ast.Assign | ast.AnnAssign)
+        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+        if isinstance(target, ast.Name)
+    }
+    return {
+        name: value
+        for name, value in found.items()
+        if not name.startswith("_")
+        and (
+            getattr(value, "__module__", None) == module.__name__
+            if callable(value)
+            else listed and name in assigned
+        )
+    }
+
+
+def test_the_reference_has_every_module_once():
+    files = [path.relative_to(ROOT) for path in (ROOT / "accel_core").rglob("*.py")]
+    names = {".".join(path.with_suffix("").parts).removesuffix(".__init__") for path in files}
+    assert len(MODULES) == len(set(MODULES))
+    assert set(MODULES) == names - {"accel_core", "accel_core.__main__"}
+    for part, name in PARTS.items():
+        assert f"<!-- modules: {part} -->" in (ROOT / "book" / f"{name}.md").read_text("utf8")
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_public_name_says_what_it_is(name):
+    module = importlib.import_module(name)
+    source = inspect.getsource(module)
+    assert module.__doc__
+    for item, value in public(module).items():
+        if callable(value):
+            assert inspect.getdoc(value), f"{name}.{item} has no docstring"
+        else:
+            documented = rf"^#: .+\n(#: .+\n)*{item}\b.* = |^{item}\b.* = .*  #: "
+            assert re.search(documented, source, re.M), f"{name}.{item} has no `#:` comment"
+
+
+@needs_pages
+@pytest.mark.parametrize("part", PARTS)
+def test_every_public_name_is_on_the_built_page(part):
+    ids = set(re.findall(r'id="(accel_core[\w.]*)"', page(PARTS[part])))
+    for name in book_pages.modules(part):
+        wanted = {f"{name}.{item}" for item in public(importlib.import_module(name))}
+        assert wanted <= ids, f"not on the page: {sorted(wanted - ids)}; run `make book`"
+
+
+def labels(pattern):
+    chapters = (ROOT / "notebooks").glob("1[0-9]-*.md")
+    return {
+        label for path in chapters for label in re.findall(pattern, path.read_text("utf8"), re.M)
+    }
+
+
+STATEMENTS = labels(r"^\((thm-[\w-]+)\)=$")
+EQUATIONS = labels(r"^\$\$ \((eq-[\w-]+)\)$")
+
+
+def named_in_docstrings():
+    found = {}
+    for name in MODULES:
+        module = importlib.import_module(name)
+        for item, value in public(module).items():
+            for label in book_pages.LABEL.finditer(inspect.getdoc(value) or ""):
+                if callable(value):
+                    found.setdefault(label[0], []).append(f"{name}.{item}")
+    return found
+
+
+def test_every_label_in_a_docstring_is_one_of_the_theory_chapters():
+    assert len(STATEMENTS) > 15 and len(EQUATIONS) > 40
+    for label, places in named_in_docstrings().items():
+        assert label in STATEMENTS | EQUATIONS, f"{places} name {label}, which no chapter has"
+
+
+def test_every_statement_is_implemented_by_a_function_that_names_it():
+    assert set(named_in_docstrings()) >= STATEMENTS
+
+
+@needs_pages
+def test_every_label_is_a_link_to_a_place_that_exists():
+    links = re.findall(r'href="(executed/1[\w-]+\.html)#((?:thm|equation-eq)-[\w-]+)"', "".join(
+        page(name) for name in PARTS.values()
+    ))  # fmt: skip
+    assert {anchor.removeprefix("equation-") for _, anchor in links} >= set(named_in_docstrings())
+    for target, anchor in set(links):
+        assert f'id="{anchor}"' in page(target.removesuffix(".html")), f"{target}#{anchor}"
+
+
+@pytest.mark.parametrize(
+    ("line", "made"),
+    [
+        ("mean of |r|^p", r"mean of \|r\|^p"),
+        ("W_e, a_ and `load(name)`", r"W\_e, a\_ and \ ``load(name)``\ "),
+        ("is *balanced*, 2*3", r"is *balanced*, 2\*3"),
+        ("Implements eq-drift.", "Implements equation :eq:`eq-drift`."),
+        ("``thm-drift``", ":ref:`Drift of one step <thm-drift>`"),
+    ],
+)
+def test_a_docstring_s_plain_text_is_no_markup(line, made):
+    assert book_pages.linked(line) == made
+
+
+# ---- examples in docstrings ----------------------------------------------------------------------
+
+# What a reader of the reference begins with; each shows how it is called.
+MAIN = """
+batches.Run chapter.check_parameters chapter.status datasets.Dataset
+datasets.load datasets.standardize experiments.Sweep experiments.experiment initializers.Balanced
+initializers.IdentityOffset initializers.NearZero initializers.SemiOrthogonal
+initializers.balancedness intervals.median_interval losses.Problem models.Architecture
+models.end_to_end own_data.read plain.LinearNetwork plain.train_plain records.Record rules.EndToEnd
+rules.GradientDescent statistics.iterations_to statistics.speedup statistics.tune
+theory.layers.imbalance theory.preconditioning.end_to_end_field
+theory.preconditioning.preconditioner theory.preconditioning.single_output_field
+theory.two_points.monotone_constant training.record_points training.train
+""".split()  # noqa: SIM905
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_in_docstrings_run(name):
+    module = importlib.import_module(name)
+    options = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    assert doctest.testmod(module, optionflags=options).failed == 0
+
+
+@pytest.mark.parametrize("name", MAIN)
+def test_the_main_names_have_examples(name):
+    module, _, item = name.rpartition(".")
+    value = getattr(importlib.import_module(f"accel_core.{module}"), item)
+    assert len(doctest.DocTestParser().get_examples(value.__doc__)) >= 1
+
+
+# ---- the page on parameters, and each chapter's commands -----------------------------------------
+
+
+def test_the_page_on_parameters_is_current():
+    path = ROOT / "book" / "parameters.md"
+    text = path.read_text("utf8")
+    made = front_page.replaced(text, {"parameters": commands.parameter_page(NOTEBOOKS)})
+    assert text == made, "run `make readme`"
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_every_parameter_but_the_profile_has_a_meaning(notebook):
+    found = commands.parameters(notebook)
+    assert found[0].name == "profile" and found[0].allowed == "'paper' or 'smoke'"
+    assert all(parameter.comment for parameter in found[1:])
+
+
+def made_up_chapter(tmp_path, declared, guard):
+    cells = [nbformat.v4.new_markdown_cell("# Made up\ntext")]
+    cells += [nbformat.v4.new_code_cell(source) for source in (declared, guard)]
+    path = tmp_path / "98-made-up.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
+    return path
+
+
+def test_parameters_are_read_from_the_cell_and_the_guard(tmp_path):
+    path = made_up_chapter(
+        tmp_path,
+        'profile = "paper"\nrates = [1e-05, 0.5]  # learning # rates\nname = "a b"',
+        "chapter.check_parameters(globals(), profile=chapter.PROFILES, "
+        'rates=chapter.Each(chapter.RATE), name=chapter.Text("a name"))',
+    )
+    assert [(p.name, p.default, p.allowed, p.comment) for p in commands.parameters(path)[1:]] == [
+        ("rates", [1e-05, 0.5], "a list, each member a finite number greater than 0",
+         "learning # rates"),
+        ("name", "a b", "a name", ""),
+    ]  # fmt: skip
+    assert commands.command(path, profile="smoke") == (
+        "papermill notebooks/98-made-up.ipynb out.ipynb -p profile smoke "
+        "-y 'rates: [1.0e-05, 0.5]' -p name 'a b'"
+    )
+    assert "| `rates` | `[1e-05, 0.5]` | a list" in commands.parameter_page([path])
+
+
+def test_a_parameter_without_a_rule_is_an_error(tmp_path):
+    guard = "chapter.check_parameters(globals(), profile=chapter.PROFILES)"
+    path = made_up_chapter(tmp_path, 'profile = "paper"\np = 4', guard)
+    with pytest.raises(ValueError, match="'p' has no rule in check_parameters"):
+        commands.parameters(path)
+
+
+def test_the_box_stands_below_the_title_and_the_rest_stays():
+    source = {"cells": [{"source": ["# Title\n", "text"]}, {"source": "code"}], "metadata": {}}
+    made = json.loads(book_pages.with_box(json.dumps(source), "BOX\n"))
+    assert made["cells"] == [{"source": "# Title\nBOX\ntext"}, {"source": "code"}]
+
+
+def boxes(notebook):
+    """The links of the box on a chapter's built page, and its commands as they stand there."""
+    text = page(f"executed/{notebook.stem}")
+    box = re.search(r"<details[^>]*run-it.*?</details>", text, re.S)[0]
+    shown = re.findall(r"<pre>(.*?)</pre>", box, re.S)
+    said = [html.unescape(re.sub(r"<[^>]+>", "", command)).strip() for command in shown]
+    return re.findall(r'href="([^"]*_downloads[^"]+)"', box), said
+
+
+@needs_pages
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_every_chapter_s_page_offers_notebook_text_and_commands(notebook):
+    links, said = boxes(notebook)
+    assert [Path(link).name for link in links] == [f"{notebook.stem}.ipynb", f"{notebook.stem}.md"]
+    for link in links:  # relative, so that they work from a folder without a server
+        offered = (PAGES / "executed" / link).resolve()
+        assert offered.read_bytes() == (notebook.parent / offered.name).read_bytes()
+    assert said == [commands.command(notebook), commands.command(notebook, profile="smoke")]
+
+
+@needs_pages
+@pytest.mark.parametrize(
+    ("chapter_", "which"),
+    [("14-two-points", 1), ("33-map", 0), ("40-claims", 0), ("50-your-own-data", 1)],
+)
+def test_the_commands_run_as_they_stand_on_the_page(chapter_, which, tmp_path):
+    for path in ROOT.iterdir():
+        if path.name not in (".git", "build"):
+            (tmp_path / path.name).symlink_to(path)
+    command = boxes(ROOT / "notebooks" / f"{chapter_}.ipynb")[1][which]
+    env = os.environ | {"PATH": f"{BIN}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        ["bash", "-ec", command], cwd=tmp_path, env=env, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    executed = nbformat.read(tmp_path / "out.ipynb", 4).metadata.papermill.parameters
+    given = {parameter.name for parameter in commands.parameters(ROOT / shlex.split(command)[1])}
+    assert set(executed) == given
+    assert executed["profile"] == chapter.PROFILES[which]
