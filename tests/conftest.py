@@ -1,6 +1,8 @@
-"""What all tests share: where CI is set, a test that skips counts as a failure."""
+"""What all tests share: where CI is set, a test that skips counts as a failure; the browser."""
 
 import os
+
+import pytest
 
 
 def _skipped(config):
@@ -20,3 +22,18 @@ def pytest_terminal_summary(terminalreporter, config):
 def pytest_sessionfinish(session):
     if _skipped(session.config):
         session.exitstatus = 1
+
+
+# Its loop must not outlive the module: others have loops of their own.
+@pytest.fixture(scope="module")
+def chromium():
+    """A running Chromium, without a network."""
+    import browser
+    from playwright.sync_api import sync_playwright
+
+    if not (path := browser.chromium()):
+        pytest.skip(f"no Chromium: install one ({' or '.join(browser.NAMES)}), as .ci/run does")
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=path, args=browser.FLAGS)
+        yield running
+        running.close()
