@@ -153,9 +153,9 @@ class Sweep:
     rates_of: tuple[tuple[float, int, tuple[float, ...]], ...] = ()
     # (p, depth, rate) that the pages draw beside the tuned ones
     shown: tuple[tuple[float, int, float], ...] = ()
-    # whether the record keeps the states of the runs that the pages draw; off where they draw no
-    # curve but only where it ends
-    states: bool = True
+    # whether the record keeps, of the runs that the pages draw, the end-to-end matrix at every later
+    # point: it checks every value of the curve, at a hundred kilobytes a run
+    traces: bool = False
 
     def specs(self) -> list[Spec]:
         """Every run of the experiment."""
@@ -228,11 +228,10 @@ def _emulations(depth: int) -> Sweep:
     return Sweep("emulation", 250_000, depth=(1,), start=starts, rule=(EndToEnd(depth),))
 
 
-def _explicit(name: str, *rules: UpdateRule, states: bool = True) -> Together:
+def _explicit(name: str, *rules: UpdateRule) -> Together:
     """A single layer under these rules, and depth 3 under gradient descent (as in tuned_rates)."""
-    deep = Sweep(name, 1_000_000, p=(4.0,), depth=(3,), states=states)
-    single = Sweep(name, 1_000_000, p=(4.0,), depth=(1,), rule=rules, states=states)
-    return Together(name, (deep, single))
+    deep = Sweep(name, 1_000_000, p=(4.0,), depth=(3,))
+    return Together(name, (deep, Sweep(name, 1_000_000, p=(4.0,), depth=(1,), rule=rules)))
 
 
 def _identity(name: str, width: int) -> Together:
@@ -279,14 +278,13 @@ def _at_implied_rates(name: str, *rules: Momentum) -> Together:
             rate=(rate,),
             start=start,
             trimmed=trimmed,
-            states=False,
         )
         for depth, rate in IMPLIED.items()
         for trimmed, start in ((False, starts), (True, starts[1:2]))
     ]
     parts = [
         Sweep(name, 1_000_000, p=(4.0,), depth=(depth,), rule=(rule,),
-              rate=(float(f"{rate * (1 - rule.beta):.3g}"),))
+              rate=(float(f"{rate * (1 - rule.beta):.3g}"),), traces=True)
         for depth, rate in IMPLIED.items()
         for rule in rules
     ]  # fmt: skip
@@ -301,9 +299,9 @@ ADAM = Adam(epsilon_hat=True)
 EXPERIMENTS = {
     e.name: e
     for e in (
-        Sweep("tuned_rates", 1_000_000, shown=((2.0, 3, 5e-4),)),
-        Sweep("tuned_rates_fine", 1_000_000, rates_of=FINER, states=False),
-        Sweep("tuned_rates_trimmed", 1_000_000, trimmed=True, states=False),
+        Sweep("tuned_rates", 1_000_000, shown=((2.0, 3, 5e-4),), traces=True),
+        Sweep("tuned_rates_fine", 1_000_000, rates_of=FINER),
+        Sweep("tuned_rates_trimmed", 1_000_000, trimmed=True),
         _at_implied_rates("printed_l4", Momentum(0.9), Momentum(0.9, nesterov=True)),
         Together(
             "emulation",
@@ -314,9 +312,9 @@ EXPERIMENTS = {
             ),
         ),
         _explicit("explicit", ADAGRAD, ADADELTA),
-        _explicit("explicit_torch", AdaGrad(), AdaDelta(), states=False),
+        _explicit("explicit_torch", AdaGrad(), AdaDelta()),
         Sweep("adam", 200_000, p=(4.0,), rule=(ADAM,)),
-        Sweep("adam_torch", 200_000, p=(4.0,), rule=(Adam(),), states=False),
+        Sweep("adam_torch", 200_000, p=(4.0,), rule=(Adam(),)),
         Sweep("momentum", 200_000, rule=(GradientDescent(), Momentum(), Momentum(nesterov=True))),
         _identity("identity", 1),
         _identity("identity_wide", 128),

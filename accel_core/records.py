@@ -61,9 +61,9 @@ class Row:
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
     provenance: dict = field(default_factory=dict)
 
-    def without_arrays(self) -> Row:
-        """The row with its curves alone."""
-        return replace(self, arrays={})
+    def with_arrays(self, names: Iterable[str]) -> Row:
+        """The row with its curves and, of its arrays, those of these names alone."""
+        return replace(self, arrays={name: self.arrays[name] for name in names})
 
     def checksum(self) -> str:
         """Digest of everything in the row; provenance is part of it."""

@@ -34,6 +34,7 @@ __all__ = [
     "shown_specs",
 ]
 
+SMALL = 1_000  # parameters of a network whose states the committed record has room for
 STALE = 3_600.0  # seconds after which nobody is still writing a temporary file
 
 
@@ -108,7 +109,8 @@ def compute(
 
 def promote(name: str) -> Path | None:
     """Brings an experiment's runs from the user's cache into the committed record (a maintainer's
-    command): whole for the runs that the pages show, without states for all others."""
+    command): as curves; with states, from which they are computed again, for the runs that the
+    pages show; with the end-to-end matrices along the curve for those whose sweep says so."""
     sweep = experiment(name)
     specs = sweep.specs()
     rows = lookup(specs)
@@ -118,10 +120,20 @@ def promote(name: str) -> Path | None:
             f"{len(missing)} of {len(specs)} runs of {name} are not computed yet: run "
             f"`python -m accel_core record {name}`"
         )
-    parts = [part for part in getattr(sweep, "parts", (sweep,)) if part.states]
+    parts = getattr(sweep, "parts", (sweep,))
     shown = {spec.key for spec in shown_specs(name, rows)}
-    shown &= {spec.key for part in parts for spec in part.specs()}
-    kept = [row if key in shown else row.without_arrays() for key, row in rows.items()]
+    traced = shown & {spec.key for part in parts if part.traces for spec in part.specs()}
+    # a rule with memory cannot go on from a state alone
+    restarted = shown & {spec.key for spec in specs if not spec.run.rule.buffers}
+    kept = [
+        row.with_arrays(
+            n
+            for n, values in row.arrays.items()
+            if (n == "trace" and key in traced)
+            or (n != "trace" and key in restarted and len(values) <= SMALL)
+        )
+        for key, row in rows.items()
+    ]
     _tidy(records.committed())
     return records.committed().add(kept, name)
 
