@@ -117,7 +117,9 @@ def bibtex(citation: dict) -> str:
         for author in citation["authors"]
     )
     fields = {"title": f"{{{citation['title']}}}", "author": authors}
-    fields |= {"version": citation["version"], "year": citation["date-released"].year}
+    fields["version"] = citation["version"]
+    if "date-released" in citation:
+        fields["year"] = citation["date-released"].year
     lines = [f"  {name} = {{{value}}}," for name, value in fields.items()]
     return "\n".join(["@software{accel_core,", *lines, "}"])
 
@@ -135,7 +137,7 @@ def _replaced(app, docname: str, source: list[str]) -> None:
         import yaml
 
         entry = bibtex(yaml.safe_load((root / "CITATION.cff").read_text(encoding="utf8")))
-        source[0] = source[0].replace("<!-- citation -->", f"```bibtex\n{entry}\n```")
+        source[0] = source[0].replace("<!-- citation -->", f"```bibtex\n{entry}\n```\n")
 
 
 def _docstring(app, what, name, obj, options, lines: list[str]) -> None:

@@ -196,6 +196,7 @@ def test_workflows_run_the_same_targets_and_publish_only_what_is_checked():
     assert [step["run"] for job in steps for step in job if "run" in step] == [
         ".ci/run",
         "make book",
+        '.ci/publish "$GITHUB_REF_NAME"',
     ]
     assert read(".ci/run").strip().endswith("exec make test")
     publish = workflow("publish")
