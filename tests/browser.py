@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, Page
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 WIDTHS = (1440, 768, 360)
+AXE = {"resultTypes": ["violations"], "preload": False}  # it would read style sheets by request
 FLAGS = [
     "--no-sandbox",  # root, as in containers, has none; the pages are our own
     "--disable-gpu",
@@ -111,12 +112,11 @@ def overflow(here: Visit) -> list[str]:
         wide, culprits = here.page.evaluate(
             """() => {
               const scrolls = it => it && it !== document.body && (scrolls(it.parentElement)
-                || it.matches("svg, mjx-assistive-mml")
                 || ["auto", "scroll"].includes(getComputedStyle(it).overflowX));
-              const main = document.querySelector("main, body");
-              const beyond = [...main.querySelectorAll("*")].filter(it =>
+              const part = document.querySelector("article") ?? document.body;
+              const beyond = [...part.querySelectorAll("*")].filter(it =>
                 it.getBoundingClientRect().right > innerWidth + 1 && it.checkVisibility()
-                && !scrolls(it.parentElement));
+                && !it.closest("svg, mjx-assistive-mml") && !scrolls(it.parentElement));
               const root = document.documentElement;
               return [Math.max(root.scrollWidth, document.body.scrollWidth) > innerWidth,
                       beyond.map(it => it.outerHTML.slice(0, 80))];
@@ -155,8 +155,9 @@ def accessibility(here: Visit, theme: str, width: int) -> list[str]:
     here.page.set_viewport_size({"width": width, "height": 900})
     here.page.emulate_media(color_scheme=theme)
     here.page.add_style_tag(content="* { transition: none !important }")  # half-way colours
+    here.page.wait_for_timeout(350)  # the theme makes what scrolls reachable after a rest of 300 ms
     found = []
-    for rule in Axe().run(here.page).response["violations"]:
+    for rule in Axe().run(here.page, options=AXE).response["violations"]:
         if rule["impact"] in ("serious", "critical"):
             for node in rule["nodes"]:
                 target = " ".join(map(str, node["target"]))

@@ -73,12 +73,19 @@ def test_page_from_a_file(chromium, page):
     assert not findings, "\n".join(findings)
 
 
-@pytest.mark.parametrize("page", [*contents(), "index"])
+@pytest.mark.parametrize("page", contents())
 def test_page_from_a_server(chromium, served, page):
     built(page)
     with browser.visit(chromium, f"{served}{page}.html", served) as here:
         assert browser.console(here) + browser.outside(here) + browser.images(here) == []
         assert here.requests[0].startswith(served)
+
+
+def test_the_folder_leads_to_the_landing_page(chromium, served):
+    with chromium.new_context() as context:
+        page = context.new_page()
+        page.goto(served, wait_until="commit")
+        page.wait_for_url(f"{served}{contents()[0]}.html")
 
 
 # ---- ways through the book -----------------------------------------------------------------------
