@@ -8,9 +8,11 @@ machines are alike.
 from __future__ import annotations
 
 import hashlib
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import joblib
 import numba
@@ -18,7 +20,7 @@ import numpy as np
 
 __all__ = ["ClusterError", "connected", "everywhere"]
 
-WAIT = "10s"  # for the scheduler's answer
+WAIT = 10.0  # seconds for the scheduler's answer
 
 
 class ClusterError(Exception):
@@ -40,6 +42,9 @@ def connected(address: str) -> Iterator[None]:
             "`pip install 'accel-core[cluster]'`"
         ) from error
     try:
+        where = urlsplit(address)
+        # Client waits long for an address where nothing listens, and is then closed with noise
+        socket.create_connection((where.hostname or "", where.port or 0), WAIT).close()
         client = Client(address, timeout=WAIT, set_as_default=False)
     except (OSError, ValueError) as error:
         raise ClusterError(

@@ -95,8 +95,8 @@ def _makespan(seconds: Sequence[float], workers: int) -> float:
 def _try(pieces: Sequence[Sequence[Spec]]) -> tuple[list[_Trial], float, int]:
     """Trials of these shards, when this process was ready for the first, and its peak memory."""
     ready = time.time()
+    numba.set_num_threads(1)
     with threadpool_limits(1):
-        numba.set_num_threads(1)
         return [_trial(piece) for piece in pieces], ready, peak_memory()
 
 

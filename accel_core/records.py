@@ -211,6 +211,8 @@ def _rows(path: Path, index: dict[str, str] | None) -> list[Row]:
     name = f"{path.parent.name}/{path.name}"
     with _readable(path):
         read = [(_row(content), content["checksum"]) for content in pq.read_table(path).to_pylist()]
+    if index is not None and not any(row.key in index for row, _ in read):
+        return []  # an addition that was cut off before the index: it is made again, to the bit
     for row, checksum in read:
         for place, expected in (("", checksum), (" in the index", (index or {}).get(row.key))):
             if index is None and place:

@@ -20,6 +20,7 @@ from pathlib import Path
 import joblib
 import numba
 import numpy as np
+import scipy.linalg  # noqa: F401  numba loads it, and with it another BLAS, too late to be limited
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from . import records
@@ -74,8 +75,8 @@ def run_shard(
     id of the process that wants the rows; its child that outlives it saves the state and ends.
     """
     child = caller is not None and os.getppid() == caller
+    numba.set_num_threads(1)
     with threadpool_limits(1):
-        numba.set_num_threads(1)
         began = saved = time.monotonic()
         problem, batch, recorder = prepare(specs)
         name = checkpoint(specs)
