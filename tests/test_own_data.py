@@ -1,6 +1,7 @@
 """A reader's own table: faults are told with place and remedy, the comparison is the book's."""
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -167,41 +168,60 @@ def test_no_comparison_is_claimed_where_there_is_none(made):
 # ---- the chapter ---------------------------------------------------------------------------------
 
 
-def papermill(*options, cache):
-    env = {**os.environ, "OMP_NUM_THREADS": "1", "ACCEL_CACHE": str(cache)}
-    notebook = ROOT / "notebooks" / "50-your-own-data.ipynb"
-    command = [ROOT / ".venv" / "bin" / "papermill", "--no-progress-bar", notebook, *options]
-    done = subprocess.run(command, cwd=cache, env=env, capture_output=True, text=True)
+NOTEBOOK = ROOT / "notebooks" / "50-your-own-data.ipynb"
+
+
+def run(command, at):
+    (at / "notebooks").symlink_to(ROOT / "notebooks")
+    path = f"{ROOT / '.venv' / 'bin'}:{os.environ['PATH']}"
+    env = os.environ | {"OMP_NUM_THREADS": "1", "PATH": path}
+    done = subprocess.run(["bash", "-ec", command], cwd=at, env=env, capture_output=True, text=True)
     done.said = (done.stdout + done.stderr).strip()
     return done
 
 
-def test_the_chapter_runs_on_a_table_given_to_it(table, tmp_path):
+@pytest.fixture
+def houses(table):
     rng = np.random.default_rng(7)
     X = rng.standard_normal((30, 3))
     rows = np.column_stack([X, X @ [1, -2, 0.5] + rng.standard_normal(30)])
     lines = [",".join(map(repr, row)) for row in rows.tolist()]
-    table("\n".join(["size,age,rooms,price", *lines]), "houses.csv")
-    options = ["-p", "csv", "houses.csv", "-p", "label", "price"]
-    options += ["-p", "budget", "300", "-p", "seeds", "3"]
-    lists = ["-y", "p: [2, 3, 4]", "-y", "rates: [0.001, 0.01, 0.05]"]
-    done = papermill("out.ipynb", *options, *lists, cache=tmp_path)
+    return table("\n".join(["size,age,rooms,price", *lines]), "houses.csv").parent
+
+
+def on_the_page():
+    """The command that the chapter shows for a table of the reader's own."""
+    (command,) = re.findall(
+        r"```bash\n(papermill .*)\n```", NOTEBOOK.with_suffix(".md").read_text()
+    )
+    return command
+
+
+def test_the_chapter_s_own_command_runs_as_it_stands(houses):
+    done = run(on_the_page(), houses)
     assert done.returncode == 0, done.said
-    text = (tmp_path / "out.ipynb").read_text("utf8")
-    assert text.count("ℓ3 loss") == 1 and "rooms" in text and "and 26 more rows" in text
-    assert "of 3" in text and "over 3 starts" in text
+    text = (houses / "out.ipynb").read_text("utf8")
+    assert "rooms" in text and "and 26 more rows" in text
+
+
+def test_the_chapter_takes_other_losses_budgets_rates_and_starts(houses):
+    options = "-p budget 300 -p seeds 3 -y 'p: [2, 3, 4]' -y 'rates: [0.001, 0.01, 0.05]'"
+    done = run(f"{on_the_page()} {options}", houses)
+    assert done.returncode == 0, done.said
+    text = (houses / "out.ipynb").read_text("utf8")
+    assert text.count("ℓ3 loss") == 1 and "of 3" in text and "over 3 starts" in text
 
 
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (("-p", "csv", "none.csv"), "TableError: csv = 'none.csv': no such file"),
-        (("-p", "label", "z"), "label = 'z' is no column"),
-        (("-y", "p: [1]"), "p = [1] is not allowed"),
-        (("-p", "label", ""), "label = '' is not allowed: label must be the name of a column"),
+        ("-p csv none.csv", "TableError: csv = 'none.csv': no such file"),
+        ("-p label z", "label = 'z' is no column"),
+        ("-y 'p: [1]'", "p = [1] is not allowed"),
+        ("-p label ''", "label = '' is not allowed: label must be the name of a column"),
     ],
 )
 def test_the_chapter_refuses_with_the_sentence_last(tmp_path, options, sentence):
-    done = papermill("out.ipynb", *options, cache=tmp_path)
+    done = run(f"papermill notebooks/{NOTEBOOK.name} out.ipynb {options}", tmp_path)
     assert done.returncode != 0
     assert sentence in done.said.splitlines()[-1]
