@@ -152,10 +152,11 @@ def anchors(path: Path) -> set[str]:
 
 def accessibility(here: Visit, theme: str, width: int) -> list[str]:
     """What axe-core finds serious or critical, in the light or the dark theme."""
-    here.page.set_viewport_size({"width": width, "height": 900})
+    if here.page.viewport_size["width"] != width:
+        here.page.set_viewport_size({"width": width, "height": 900})
+        here.page.wait_for_timeout(350)  # the theme makes what scrolls reachable after 300 ms
     here.page.emulate_media(color_scheme=theme)
     here.page.add_style_tag(content="* { transition: none !important }")  # half-way colours
-    here.page.wait_for_timeout(350)  # the theme makes what scrolls reachable after a rest of 300 ms
     found = []
     for rule in Axe().run(here.page, options=AXE).response["violations"]:
         if rule["impact"] in ("serious", "critical"):
