@@ -140,6 +140,7 @@ def test_every_label_is_a_link_to_a_place_that_exists():
     [
         ("mean of |r|^p", r"mean of \|r\|^p"),
         ("W_e, a_ and `load(name)`", r"W\_e, a\_ and \ ``load(name)``\ "),
+        ("a\\b", r"a\\b"),
         ("is *balanced*, 2*3", r"is *balanced*, 2\*3"),
         ("Implements eq-drift.", "Implements equation :eq:`eq-drift`."),
         ("``thm-drift``", ":ref:`Drift of one step <thm-drift>`"),
