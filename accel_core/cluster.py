@@ -20,6 +20,8 @@ import numpy as np
 
 __all__ = ["ClusterError", "connected", "everywhere"]
 
+# The modules that decide a result.
+NUMERICAL = ("losses", "models", "initializers", "rules", "batches", "chain", "kernels", "training")
 WAIT = 10.0  # seconds for the scheduler's answer
 
 
@@ -31,8 +33,9 @@ class ClusterError(Exception):
 def connected(address: str) -> Iterator[None]:
     """Inside, joblib runs its work on the workers of the scheduler at this address.
 
-    Raises `ClusterError` where no scheduler answers, where there is no worker, where one has more
-    threads than one, and where one has another version of this library, of NumPy or of numba.
+    Raises `ClusterError` where no scheduler answers, where there are fewer workers than two, where
+    one has more threads than one, and where one has another version of this library, of NumPy or
+    of numba.
     """
     try:
         from distributed import Client
@@ -60,8 +63,11 @@ def connected(address: str) -> Iterator[None]:
 def _check(client, address: str) -> None:
     remedy = f"start each with `dask worker {address} --nthreads 1 --nworkers CORES`"
     threads = client.nthreads()
-    if not threads:
-        raise ClusterError(f"the scheduler at {address} has no workers: {remedy}")
+    if len(threads) < 2:  # joblib would compute in this process instead
+        raise ClusterError(
+            f"the scheduler at {address} has {len(threads) or 'no'} workers, wanted are two "
+            f"or more: {remedy}"
+        )
     if many := [worker for worker, count in threads.items() if count > 1]:
         raise ClusterError(f"{many[0]} has {threads[many[0]]} threads, wanted is one: {remedy}")
     here = _versions()
@@ -74,10 +80,10 @@ def _check(client, address: str) -> None:
 
 
 def _versions() -> dict[str, str]:
-    """What a result may depend on to the bit: this library's files, NumPy and numba."""
+    """What a result may depend on to the bit: this library's numerics, NumPy and numba."""
     source = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.rglob("*.py")):
-        source.update(path.read_bytes())
+    for name in NUMERICAL:
+        source.update(Path(__file__).with_name(f"{name}.py").read_bytes())
     return {
         "accel_core": source.hexdigest()[:12],
         "numpy": np.__version__,

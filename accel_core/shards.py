@@ -14,6 +14,7 @@ import sys
 import time
 import zipfile
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -34,6 +35,7 @@ __all__ = [
     "checkpoint",
     "checkpoints",
     "cut",
+    "drop_stale",
     "forget",
     "peak_memory",
     "prepare",
@@ -42,6 +44,7 @@ __all__ = [
 
 SHARD = 8  # runs to a shard: two register tiles
 CHECKPOINT = 20.0  # seconds
+STALE = 3_600.0  # seconds after which nobody is still writing a temporary file
 STATES_AT = (0, 1_000, 10_000, 100_000, 500_000)
 TRACE_FROM = 1_000  # end-to-end matrices are kept with the curve from here on
 
@@ -172,6 +175,14 @@ def _resume(path: Path, specs: Sequence[Spec], batch: Batch, recorder: Recorder)
 def forget(name: str) -> None:
     """Removes a checkpoint from this machine if it has it."""
     (checkpoints() / name).unlink(missing_ok=True)
+
+
+def drop_stale(folder: Path | None = None) -> None:
+    """Removes the temporary files of killed writers from a folder (default: `checkpoints()`)."""
+    for path in (folder or checkpoints()).rglob("*.part"):
+        with suppress(FileNotFoundError):  # it was finished just now
+            if time.time() - path.stat().st_mtime > STALE:
+                path.unlink()
 
 
 def peak_memory() -> int:

@@ -8,7 +8,6 @@ process for each core, otherwise wherever the caller's `joblib.parallel_config` 
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from . import records
 from .cluster import everywhere
 from .experiments import ProblemSpec, Spec, experiment
 from .records import Row
-from .shards import CHECKPOINT, checkpoint, checkpoints, cut, forget, run_shard
+from .shards import CHECKPOINT, checkpoint, checkpoints, cut, drop_stale, forget, run_shard
 from .statistics import tune
 
 __all__ = [
@@ -35,7 +34,6 @@ __all__ = [
 ]
 
 SMALL = 1_000  # parameters of a network whose states the committed record has room for
-STALE = 3_600.0  # seconds after which nobody is still writing a temporary file
 
 
 class MissingRuns(LookupError):
@@ -157,12 +155,11 @@ _MODEL = ("p", "depth", "width", "start", "rule")
 
 
 def _tidy(store: records.Record, finished: Sequence[Sequence[Spec]] = ()) -> None:
-    """Removes what killed processes left here: checkpoints of shards whose rows are stored, and
-    temporary files that nobody writes any more."""
-    names = {checkpoint(piece) for piece in finished} if checkpoints().exists() else ()
-    for path in [*checkpoints().glob("*"), *store.folder.glob("*/.*.part")]:
-        left = path.suffix == ".part" and time.time() - path.stat().st_mtime > STALE
-        if left or path.name in names:
+    """Removes what killed processes left: temporary files, and checkpoints of stored shards."""
+    everywhere(drop_stale)
+    drop_stale(store.folder)
+    for path in checkpoints().glob("*.npz"):
+        if path.name in {checkpoint(piece) for piece in finished}:
             path.unlink(missing_ok=True)
 
 

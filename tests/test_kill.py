@@ -68,7 +68,7 @@ def test_killed_in_the_midst_of_every_write(tmp_path, undisturbed):
 def test_killed_at_random_moments_with_workers_that_outlive_it(tmp_path, undisturbed):
     rng = np.random.default_rng(3)
     killed = 0
-    for seconds in rng.uniform(0.2, 2.5, 5):
+    for seconds in rng.uniform(0.2, 2.5, 4):
         process = begin(tmp_path, workers=2)
         time.sleep(seconds)
         process.kill()

@@ -1,0 +1,169 @@
+"""A sweep on a real Dask cluster on this machine: same bits, one thread each, a worker killed."""
+
+import dataclasses
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from accel_core import cluster, records, shards, sweeps
+from accel_core.__main__ import main
+from accel_core.datasets import DataUnavailable
+from accel_core.experiments import Sweep
+from accel_core.rules import Adam, GradientDescent
+
+DASK = str(Path(sys.executable).with_name("dask"))
+ITERATIONS = 40_000
+RULES = (GradientDescent(), Adam())
+SPECS = Sweep("short", ITERATIONS, p=(2.0,), depth=(1, 2), rate=(1e-4, 1e-3, 1e-2, 0.5),
+              seeds=(0, 1), rule=RULES).specs()  # fmt: skip
+LP = Sweep("short", 10, p=(4.0,), depth=(1,), rate=(1e-4,), seeds=(0,)).specs()
+
+
+@pytest.fixture
+def start(tmp_path, monkeypatch):
+    """Starts `dask` commands with folders of their own and BLAS on four threads; ends them all."""
+    running = []
+
+    def start(name, *arguments, **variables):
+        log = tmp_path / f"{name}.log"
+        cache = tmp_path / name
+        env = os.environ | {"ACCEL_CACHE": str(cache), "OMP_NUM_THREADS": "4"} | variables
+        with log.open("w") as file:
+            process = subprocess.Popen(
+                [DASK, *arguments], stdout=file, stderr=file, env=env, cwd=tmp_path
+            )
+        running.append(process)
+        return process, log, cache
+
+    monkeypatch.setenv("ACCEL_CACHE", str(tmp_path / "caller"))
+    monkeypatch.delenv("CI", raising=False)
+    yield start
+    for process in running:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def scheduler(start):
+    """Address of a scheduler, and a function that starts a worker for it."""
+    process, log, _ = start(
+        "scheduler", "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"
+    )
+    found = until(lambda: re.search(r"tcp://127\.0\.0\.1:\d+", log.read_text()), process)
+    address = found.group()
+
+    def worker(name, *options, **variables):
+        options = options or ("--nthreads", "1")
+        worker, log, cache = start(
+            name, "worker", address, *options, "--no-nanny", "--no-dashboard", **variables
+        )
+        until(lambda: "Registered to" in log.read_text(), worker)
+        return worker, cache
+
+    return address, worker
+
+
+def until(condition, process, seconds=60):
+    """The first true value of the condition, while the process lives."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if found := condition():
+            return found
+        assert process.poll() is None, "the process ended by itself"
+        time.sleep(0.01)
+    raise AssertionError("waited in vain")
+
+
+def same(one, other):
+    """Whether two rows agree to the last bit in all but their provenance."""
+    return (
+        dataclasses.replace(one, provenance={}).checksum()
+        == dataclasses.replace(other, provenance={}).checksum()
+    )
+
+
+@pytest.mark.parametrize("shared", [False, True], ids=["disks apart", "one disk"])
+def test_a_sweep_survives_the_death_of_a_worker_to_the_bit(
+    scheduler, tmp_path, monkeypatch, shared
+):
+    monkeypatch.setattr(sweeps, "CHECKPOINT", 0.0)
+    address, worker = scheduler
+    common = {"ACCEL_CACHE": str(tmp_path / "common")} if shared else {}
+    (victim, disk), (_, other) = worker("one", **common), worker("two", **common)
+    if shared:
+        disk = other = tmp_path / "common"
+    killed = {}
+
+    def kill():
+        """Kills the worker in the middle of a shard, as the shards' checkpoints show."""
+        midway = {}
+        for path in (disk / "checkpoints").glob("*.npz"):
+            with suppress(FileNotFoundError), np.load(path) as kept:  # may just have been stored
+                midway[path.name] = 0 < kept["done"] < ITERATIONS / 2
+        if sum(midway.values()) == (2 if shared else 1):  # one for each worker with this disk
+            victim.kill()
+            victim.wait()
+            killed.update(left=set(midway), stored=len(list(records.personal())))
+        return killed
+
+    hunter = threading.Thread(target=lambda: until(kill, victim))
+    with cluster.connected(address):
+        hunter.start()
+        rows = sweeps.compute(SPECS, "short", progress=False, recorded=False)
+        hunter.join()
+    assert victim.returncode == -signal.SIGKILL
+    assert killed["stored"] < len(SPECS) / 2
+    resumed = [row.provenance["resumed_at"] for row in rows.values()]
+    assert any(resumed) == shared  # from where the dead worker was, if its disk is at hand
+
+    assert list(rows) == [spec.key for spec in SPECS]
+    for piece in shards.cut(SPECS):
+        for row in shards.run_shard(piece, tmp_path / "serial")[0]:
+            assert same(row, rows[row.key])
+            assert rows[row.key].provenance["threads"] == 1
+    assert len(list(records.personal())) == len(SPECS)
+    left = {path.name for at in (disk, other) for path in at.rglob("*.npz")}
+    assert left <= (set() if shared else killed["left"])  # only the dead could remove that one
+
+
+def test_what_a_cluster_lacks_is_named_with_its_remedy(scheduler, monkeypatch, capsys):
+    address, worker = scheduler
+
+    def refused(words, address=address):
+        assert main(["record", "tuned_rates", "--scheduler", address]) == 1
+        assert re.search(words, capsys.readouterr().err)
+
+    refused("no scheduler answers at 'tcp://127.0.0.1:1'.*dask scheduler", "tcp://127.0.0.1:1")
+    refused("no scheduler answers at 'nonsense'", "nonsense")
+    refused(f"has no workers, wanted .*: start each with `dask worker {address} --nthreads 1")
+    worker("one")
+    refused("has 1 workers, wanted are two or more")
+    wide, _ = worker("wide", "--nthreads", "3")
+    refused("has 3 threads, wanted is one: .*--nthreads 1")
+    wide.kill()
+    wide.wait()
+    worker("two")
+    with monkeypatch.context() as patch:
+        patch.setattr("numba.__version__", "0.1")
+        refused("has other software.*numba.*than this process.*'numba': '0.1'.*install the same")
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "distributed", None)
+        refused("needs the package distributed.*pip install 'accel-core.cluster.'")
+
+
+def test_workers_without_the_data_say_so(scheduler, tmp_path):
+    address, worker = scheduler
+    nowhere = "http://127.0.0.1:1"
+    for name in ("one", "two"):
+        worker(name, ACCEL_DATA=str(tmp_path), http_proxy=nowhere, https_proxy=nowhere)
+    with cluster.connected(address), pytest.raises(DataUnavailable, match=r"ethanol.*"):
+        sweeps.compute(LP, "short", progress=False, recorded=False)
