@@ -1,0 +1,74 @@
+"""What an estimate counts; that its seconds and bytes are right is measured, not tested."""
+
+import dataclasses
+
+import pytest
+
+from accel_core import estimates, records
+from accel_core.__main__ import main
+from accel_core.experiments import Sweep
+from accel_core.shards import cut, run_shard
+from accel_core.sweeps import compute
+
+SWEEP = Sweep("short", 50_000, p=(2.0,), depth=(1, 2), rate=(1e-3,), seeds=(0, 1, 2, 3, 4))
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("ACCEL_CACHE", str(tmp_path))
+    monkeypatch.delenv("CI", raising=False)
+
+
+def estimate(sweep=SWEEP, workers=2):
+    return estimates.estimate(sweep.specs(), workers)
+
+
+def test_work_grows_with_iterations_and_runs_and_the_closed_form_has_none():
+    found, longer, wider = (
+        estimate(),
+        estimate(dataclasses.replace(SWEEP, iterations=100_000)),
+        estimate(dataclasses.replace(SWEEP, seeds=tuple(range(10)))),
+    )
+    assert found.runs == found.missing == 10
+    assert longer.multiplications == wider.multiplications == 2 * found.multiplications > 0
+    assert estimate(dataclasses.replace(SWEEP, depth=(1,))).multiplications == 0
+
+
+def test_the_last_worker_to_end_counts():
+    assert estimates._makespan([3.0, 1.0, 1.0, 2.0], 2) == 4.0
+    assert estimates._makespan([3.0, 1.0, 1.0, 2.0], 1) == 7.0
+    assert estimates._makespan([3.0, 1.0], 8) == 3.0
+
+
+def test_what_is_cached_is_told_apart_and_a_worker_is_needed():
+    compute(dataclasses.replace(SWEEP, depth=(1,)).specs(), "short", workers=1, progress=False)
+    found = estimate()
+    assert (found.recorded, found.cached, found.missing) == (0, 5, 5)
+    with pytest.raises(ValueError, match="workers = 0"):
+        estimate(workers=0)
+
+
+def test_a_workers_memory_is_that_of_its_shards(tmp_path):
+    # the process that runs these tests is larger: the trial has one of its own
+    few = estimate().memory
+    wide = dataclasses.replace(SWEEP, depth=(2,), width=(2_000,), iterations=1_000)
+    more = estimate(wide).memory
+    (piece,) = cut(dataclasses.replace(wide, seeds=(0, 1, 2, 3, 4)).specs())
+    states = sum(a.nbytes for row in run_shard(piece, tmp_path)[0] for a in row.arrays.values())
+    assert few < 1e9
+    assert more - few > states
+
+
+def test_a_dry_run_computes_nothing_and_says_what_there_is_to_do(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(records, "COMMITTED", tmp_path / "none")
+    records.committed.cache_clear()
+    monkeypatch.setitem(main.__globals__, "ROOT", tmp_path)
+    monkeypatch.setitem(__import__("accel_core.experiments").experiments.EXPERIMENTS, "s", SWEEP)
+    try:
+        assert main(["record", "s", "--dry-run", "--workers", "3"]) == 0
+    finally:
+        records.committed.cache_clear()
+    said = capsys.readouterr().out
+    for words in ("10 runs of 50,000", "0 recorded", "10 to compute", "multiplications", "on 3 "):
+        assert words in said
+    assert not list(tmp_path.rglob("*.parquet"))
