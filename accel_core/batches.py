@@ -70,6 +70,7 @@ class Run:
 
     @property
     def architecture(self) -> Architecture:
+        """Depth, width and biases of the network."""
         return Architecture(self.depth, self.width, self.bias)
 
     @property

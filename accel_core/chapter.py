@@ -42,6 +42,7 @@ class Number:
     integer: bool = False
 
     def allows(self, value: Any) -> bool:
+        """Whether a chapter may be given this value."""
         return (
             isinstance(value, Real)
             and not isinstance(value, bool)
@@ -72,6 +73,7 @@ class Each:
     rule: "Number | Text | tuple"
 
     def allows(self, value: Any) -> bool:
+        """Whether a chapter may be given this value."""
         return (
             isinstance(value, list | tuple)
             and len(value) > 0
@@ -90,6 +92,7 @@ class Text:
     optional: bool = False
 
     def allows(self, value: Any) -> bool:
+        """Whether a chapter may be given this value."""
         return isinstance(value, str) and (self.optional or value != "")
 
     def __str__(self) -> str:

@@ -52,6 +52,7 @@ class Estimate:
 
     @property
     def missing(self) -> int:
+        """Runs that are to be computed."""
         return self.runs - self.recorded - self.cached
 
 

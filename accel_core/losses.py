@@ -36,6 +36,7 @@ class Moments:
 
     @classmethod
     def of(cls, X: Array, y: Array) -> Moments:
+        """The moments of X (n, d) and y (n, k)."""
         n = len(X)
         return cls(X.T @ X / n, X.T @ y / n, y.T @ y / n, X.mean(0), y.mean(0), n)
 
@@ -112,6 +113,7 @@ class Problem:
 
     @cached_property
     def moments(self) -> Moments:
+        """Second moments of the rows, or those given in their place."""
         return Moments.of(self.X, self.y) if self.moments_ is None else self.moments_
 
     @property

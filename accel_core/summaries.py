@@ -60,6 +60,7 @@ class Summary:
 
     @classmethod
     def of(cls, table: Dataset) -> Summary:
+        """The summary of a table."""
         varying = table.varying()
         Z, _ = varying.standardized()
         off = np.abs(Z)

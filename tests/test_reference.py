@@ -10,9 +10,9 @@ import os
 import re
 import shlex
 import subprocess
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
 
 import nbformat
 import pytest
@@ -35,6 +35,8 @@ needs_pages = pytest.mark.skipif(
 def page(name):
     return (PAGES / f"{name}.html").read_text("utf8")
 
+
+METHODS = (FunctionType, classmethod, staticmethod, property, cached_property)
 
 # ---- the reference -------------------------------------------------------------------------------
 
@@ -79,6 +81,11 @@ def test_every_public_name_says_what_it_is(name):
     for item, value in public(module).items():
         if callable(value):
             assert inspect.getdoc(value), f"{name}.{item} has no docstring"
+            for method in vars(value) if inspect.isclass(value) else ():
+                found = inspect.getattr_static(value, method)
+                if not method.startswith("_") and isinstance(found, METHODS):
+                    doc = inspect.getdoc(getattr(value, method, found))
+                    assert doc, f"{name}.{item}.{method} has no docstring"
         else:
             documented = rf"^#: .+\n(#: .+\n)*{item}\b.* = |^{item}\b.* = .*  #: "
             assert re.search(documented, source, re.M), f"{name}.{item} has no `#:` comment"
