@@ -201,6 +201,7 @@ class Together:
 
     @property
     def iterations(self) -> int:
+        """The budget that the parts share."""
         return self.parts[0].iterations
 
     @property
