@@ -91,7 +91,7 @@ bench: $(READY)  ## the trainer's speed beside the plain loop's and the bare mat
 record: $(READY)  ## compute the runs that the record lacks, and keep them
 	@$(BIN)/python -m accel_core record
 
-readme: $(READY)  ## write the README's generated sections and the table of contents anew
+readme: $(READY)  ## write anew what is generated: README, contents, the page on parameters
 	@$(BIN)/python -m accel_core readme
 
 format: $(READY)  ## format all code, the chapters' too, and bring their pairs into step
