@@ -103,11 +103,11 @@ def _try(pieces: Sequence[Sequence[Spec]]) -> tuple[list[_Trial], float, int]:
 
 def _trial(specs: Sequence[Spec]) -> _Trial:
     iterations = specs[0].iterations
-    began = time.perf_counter()
+    began = time.process_time()
     problem, batch, recorder = prepare(specs)
     problem.optimum(specs[0].run.bias)
     recorder.run(1)  # loads what is compiled
-    setup = time.perf_counter() - began
+    setup = time.process_time() - began
     begin, n, last, spent = 0, 1, 0.0, 0.0
     while last < TRIAL / 4 and n < iterations:
         begin, n = n, min(4 * n, iterations)
@@ -122,9 +122,10 @@ def _trial(specs: Sequence[Spec]) -> _Trial:
 
 
 def _seconds(work: Callable[..., object], *arguments) -> float:
-    began = time.perf_counter()
+    # of the processor: what others do on this machine meanwhile is not counted
+    began = time.process_time()
     work(*arguments)
-    return time.perf_counter() - began
+    return time.process_time() - began
 
 
 def _finish(specs: Sequence[Spec], problem: Problem, batch: Batch, recorder: Recorder) -> None:
