@@ -267,7 +267,7 @@ def test_every_chapter_s_page_offers_notebook_text_and_commands(notebook):
 @needs_pages
 @pytest.mark.parametrize(
     ("chapter_", "which"),
-    [("14-two-points", 1), ("33-map", 0), ("40-claims", 0), ("50-your-own-data", 1)],
+    [("10-setting-and-warmup", 0), ("14-two-points", 1), ("33-map", 0), ("50-your-own-data", 1)],
 )
 def test_the_commands_run_as_they_stand_on_the_page(chapter_, which, tmp_path):
     for path in ROOT.iterdir():
