@@ -128,6 +128,14 @@ def test_search_finds_a_statement_by_its_name(chromium, served, page, name):
         assert browser.console(here) == []
 
 
+def test_search_works_from_a_file(chromium):
+    # Sphinx asks for the pages' first lines too, which a browser refuses to files: titles alone
+    address = f"{built('search').as_uri()}?q=preconditioner"
+    with browser.visit(chromium, address, HTML.as_uri()) as here:
+        here.page.wait_for_selector("#search-results li a[href*='12-preconditioner']")
+        assert browser.outside(here) == []
+
+
 # ---- planted faults: every check fails on a page that has what it looks for ----------------------
 
 WHOLE = '<!doctype html><html lang="en"><title>A page</title><main><h1>A page</h1>{}</main></html>'
