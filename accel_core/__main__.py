@@ -61,36 +61,45 @@ def record(
 
     import joblib
 
-    from . import replications
     from .cluster import connected
     from .experiments import EXPERIMENTS, experiment
+    from .replications.store import keep
     from .sweeps import compute, promote
 
     os.environ.pop("CI", None)  # there a missing run is an error; here it is what is wanted
     with connected(scheduler) if scheduler else nullcontext():
         cores = joblib.effective_n_jobs(-1)
         workers = cores if scheduler else workers or cores
-        for name in names or (*EXPERIMENTS, *replications.EXPERIMENTS):
+        others = _tasks()
+        for name in names or (*EXPERIMENTS, *others):
             if dry_run:
                 print(f"{name}: {_cost(name, workers)}", flush=True)
-            elif name in replications.EXPERIMENTS:
-                print(f"{name}: {replications.record(name, workers=workers)}")
+                continue
+            if name in others:
+                shard = keep(others[name](), name, workers=workers)
             else:
                 compute(experiment(name).specs(), name, workers=workers)
                 shard = promote(name)
-                print(f"{name}: {shard.relative_to(ROOT) if shard else 'complete, nothing to add'}")
+            print(f"{name}: {shard.relative_to(ROOT) if shard else 'complete, nothing to add'}")
     return 0
+
+
+def _tasks() -> dict:
+    """What can be recorded beside the experiments: name → function that makes the tasks."""
+    from . import replications, side_runs
+
+    return replications.EXPERIMENTS | side_runs.EXPERIMENTS
 
 
 def _cost(name: str, workers: int) -> str:
     """What `record` would do for an experiment, and what that would take."""
-    from . import replications
     from .estimates import TRIAL, estimate
     from .experiments import experiment
+    from .replications.store import recorded
 
-    if name in replications.EXPERIMENTS:
-        tasks = replications.tasks(name)
-        left = len(tasks) - len(replications.recorded(tasks, name))
+    if name in _tasks():
+        tasks = _tasks()[name]()
+        left = len(tasks) - len(recorded(tasks, name))
         return f"{len(tasks):,} tasks, {left:,} to compute, whose cost is not estimated"
     sweep, mega = experiment(name), 1e6
     it = estimate(sweep.specs(), workers)

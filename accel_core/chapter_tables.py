@@ -14,7 +14,7 @@ from .claims.printed import SKIPPED, Curve, deviations, implied_rate, nearest
 from .intervals import Estimate
 from .statistics import tune
 
-__all__ = ["deviation_table", "race_view", "relative_costs", "sci", "show", "verdicts"]
+__all__ = ["deviation_table", "race_view", "sci", "show", "verdicts"]
 
 
 def show(table: pd.DataFrame) -> HTML:
@@ -63,20 +63,28 @@ def _deviation(name: str, curve: Curve, runs: pd.DataFrame, rate: float | None) 
         "diverged": f"{at.diverged} of {at.dex.n}",
         "nearest rate": f"{best.rate:g}",
         "dex there": best.dex,
-        "nearest single start": min(min(dexes.values()) for dexes in table.by_start),
+        "nearest single start": _single(table),
     }
     if runs.rule.iloc[0] == "GradientDescent()":
         row["rate that would give it (dex)"] = _implied(curve, runs, after)
     return row
 
 
+def _single(table: pd.DataFrame) -> str:
+    """The smallest deviation of any start at any rate, that rate, and how many starts complete."""
+    least = [min(dexes.values()) for dexes in table.by_start]
+    row = table.iloc[int(np.argmin(least))]
+    complete = row.dex.n - row.diverged
+    return f"{sci(min(least))} (rate {row.rate:g}, {complete} of {row.dex.n} complete)"
+
+
 def _implied(curve: Curve, runs: pd.DataFrame, after: float) -> str:
-    """From the largest rate at which no start diverges: median over starts of the implied rate."""
-    alive = runs.groupby("rate").status.apply(lambda status: status.eq("completed").all())
-    if not alive.any():
+    """From the tuned rate, if no start diverges there: median over starts of the implied rate. (A
+    larger one may complete without training.)"""
+    tuned = runs[runs.rate.eq(tune(runs).rate.iloc[0])]
+    if not tuned.status.eq("completed").all():
         return "–"
-    stable = runs[runs.rate.eq(alive[alive].index.max())]
-    found = np.array([implied_rate(run, curve, after) for _, run in stable.iterrows()])
+    found = np.array([implied_rate(run, curve, after) for _, run in tuned.iterrows()])
     if not np.isfinite(found[:, 1]).any():
         return "–"
     rate, dex = found[np.argsort(found[:, 1])[len(found) // 2]]
@@ -110,13 +118,6 @@ def race_view(
 
 def _rate(rate: float, edge: str) -> str:
     return f"{rate:g}{' (edge)' if edge else ''}"
-
-
-def relative_costs(table: pd.DataFrame) -> pd.DataFrame:
-    """`side_runs.cost_table` with each cost over that of the first model beside it."""
-    ratios = {f"{name}, ratio": table[name] / table[name].iloc[0]
-              for name in ("multiplications", "microseconds")}  # fmt: skip
-    return table.assign(**ratios)
 
 
 def verdicts(runs: Runs, claims: Iterable[Claim]) -> pd.DataFrame:

@@ -153,7 +153,7 @@ class Sweep:
     rates_of: tuple[tuple[float, int, tuple[float, ...]], ...] = ()
     # (p, depth, rate) that the pages draw beside the tuned ones
     shown: tuple[tuple[float, int, float], ...] = ()
-    # whether the record keeps, of the runs that the pages draw, the end-to-end matrix at every later
+    # whether the record keeps, of the runs that the pages draw, the end-to-end matrix of later
     # point: it checks every value of the curve, at a hundred kilobytes a run
     traces: bool = False
 

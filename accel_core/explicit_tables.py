@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from . import figures, side_runs
-from .chapter_tables import relative_costs, sci
+from .chapter_tables import sci
 from .claims import explicit, printed, races
 from .claims.base import Runs, select
 from .claims.races import Race
@@ -211,4 +211,4 @@ def costs(look_up: bool) -> pd.DataFrame:
     models = [(1, 1, rule) for rule in rules] + [(3, 1, MOMENTA["none"])]
     models += [(depth, 1, explicit.ADAMS["adam"]) for depth in (1, 3)]
     table = side_runs.cost_table(models, look_up).drop(columns="width")
-    return relative_costs(table.assign(rule=[f"`{rule}`" for rule in table.rule]))
+    return table

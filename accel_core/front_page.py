@@ -24,7 +24,6 @@ FOLDERS = {
     "book": "the pages that do not compute, the recorded runs, the printed curves as numbers",
     "bench": "the trainer's speed beside other ways to compute the same",
     "tests": "what must hold",
-    "drafts": "chapters whose runs are not all recorded yet, no part of the book",
     ".ci": "what continuous integration runs",
     ".github": "checks and publication, from the same make targets",
 }

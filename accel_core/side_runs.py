@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,12 +11,16 @@ import pandas as pd
 
 from .experiments import ADADELTA, ADAGRAD, ADAM, ProblemSpec
 from .initializers import IdentityOffset, NearZero
+from .intervals import median_interval
 from .replications.store import Outcome, Task, obtain
 from .rules import AdaDelta, AdaGrad, Adam, EndToEnd, GradientDescent, Momentum
 from .saddle import escape_times as flow_times
+from .statistics import tune
+from .sweeps import frame
 from .training import Batch, Run, train
 
-__all__ = ["EscapeTime", "Precision", "Speed", "cost_table", "escape_times", "precision_table"]
+__all__ = ["EXPERIMENTS", "EscapeTime", "Precision", "Speed", "cost_table", "escape_times",
+           "precision_table", "precisions"]  # fmt: skip
 
 STARTS = {repr(start): start for start in (NearZero(0.01), IdentityOffset(0.01))}
 _RULES = (
@@ -24,6 +28,14 @@ _RULES = (
     *(ADAGRAD, ADADELTA, ADAM, AdaGrad(), AdaDelta(), Adam()),
 )
 RULES = {repr(rule): rule for rule in _RULES}
+PLAIN = repr(GradientDescent())
+# (depth, width, rule): every model whose cost a chapter tells
+MODELS = (
+    *((1, 1, rule) for rule in RULES),
+    *((depth, width, PLAIN) for depth in (2, 3) for width in (1, 100)),
+    *((depth, width, PLAIN) for depth in (4, 8) for width in (1, 128)),
+    (3, 1, repr(ADAM)),
+)
 
 
 @dataclass(frozen=True)
@@ -58,30 +70,36 @@ class Precision(Task):
 
 @dataclass(frozen=True)
 class Speed(Task):
-    """Seconds and multiplications of an iteration of one model, ℓ4 on ethanol, on one core."""
+    """What an iteration of a model costs beside one of a plain layer, ℓ4 on ethanol, one core."""
 
     depth: int
     width: int
     rule: str  # repr of the update rule
-    iterations: int = 200
-    repeats: int = 9
+    iterations: int = 100
+    repeats: int = 31
 
     def run(self) -> Outcome:
-        """The fastest of the repeats, for four models side by side (a register tile), each."""
+        """Multiplications of both; seconds of both, measured in turn, `repeats` times, for four
+        models side by side (a register tile), each."""
         problem = ProblemSpec("ethanol", 4.0).build()
-        runs = [
-            Run(self.depth, self.width, rule=RULES[self.rule], rate=1e-5, seed=seed)
-            for seed in range(4)
-        ]
-        batch = Batch(problem, runs)
-        batch.advance(5)  # compiled, and in the cache
-        seconds = []
-        for _ in range(self.repeats):
-            began = time.perf_counter()
-            batch.advance(self.iterations)
-            seconds.append((time.perf_counter() - began) / self.iterations / len(runs))
-        summary = {"seconds": min(seconds), "multiplications": batch.cost / len(runs)}
-        return Outcome(summary, {}, {})
+
+        def batch(*model) -> Batch:
+            depth, width, rule = model
+            tile = [Run(depth, width, rule=RULES[rule], rate=1e-5, seed=seed) for seed in range(4)]
+            made = Batch(problem, tile)
+            made.advance(5)  # compiled, and in the cache
+            return made
+
+        pair = batch(1, 1, PLAIN), batch(self.depth, self.width, self.rule)
+        seconds = np.empty((2, self.repeats))
+        for i in range(self.repeats):
+            for each, made in enumerate(pair):
+                began = time.perf_counter()
+                made.advance(self.iterations)
+                seconds[each, i] = (time.perf_counter() - began) / self.iterations / 4
+        layer, model = (made.cost / 4 for made in pair)
+        summary = {"layer_multiplications": layer, "multiplications": model}
+        return Outcome(summary, {"layer_seconds": seconds[0], "seconds": seconds[1]}, {})
 
 
 @dataclass(frozen=True)
@@ -107,6 +125,24 @@ def escape_times(
     return {seed: row.summary["time"] for seed, row in zip(seeds, rows, strict=True)}
 
 
+def precisions(runs: pd.DataFrame, seeds: Sequence[int] = range(5)) -> list[Precision]:
+    """The tasks that put every tuned model of a run table beside itself in float32."""
+    budget = int(runs.budget.iloc[0])
+    return [
+        Precision(float(m.p), int(m.depth), m.start, float(m.rate), int(seed), budget)
+        for m in tune(runs).itertuples()
+        for seed in seeds
+    ]
+
+
+#: What `python -m accel_core record` knows beside the experiments, by name: each makes its tasks.
+EXPERIMENTS: dict[str, Callable[[], Sequence[Task]]] = {
+    "speed": lambda: [Speed(*model) for model in MODELS],
+    "saddle": lambda: [EscapeTime(4.0, depth, seed) for depth in (4, 8) for seed in range(5)],
+    "precision": lambda: precisions(frame("identity")),
+}
+
+
 def precision_table(tasks: Sequence[Precision], look_up: bool = True) -> pd.DataFrame:
     """One row per task: its fields, statuses, `iteration` and `dex` curves, `worst` |dex|."""
     rows = obtain(tasks, "precision", look_up=look_up)
@@ -122,19 +158,21 @@ def precision_table(tasks: Sequence[Precision], look_up: bool = True) -> pd.Data
 
 
 def cost_table(models: Sequence[tuple[int, int, str]], look_up: bool = True) -> pd.DataFrame:
-    """Multiplications and microseconds of an iteration, for (depth, width, repr of the rule).
+    """What an iteration costs, for (depth, width, repr of the rule), over one of a plain layer:
+    `multiplications` and, as an `Estimate` (median and its interval over the repeats), `time`.
 
     Multiplications: two passes over the rows and four for each parameter; those of the update rule
-    itself are not counted. Microseconds: measured once, on the machine named in the record.
+    itself are not counted.
     """
     rows = obtain([Speed(*model) for model in models], "speed", look_up=look_up)
     return pd.DataFrame(
         [
-            {
-                "depth": row.spec["depth"], "width": row.spec["width"], "rule": row.spec["rule"],
-                "multiplications": row.summary["multiplications"],
-                "microseconds": row.summary["seconds"] * 1e6,
+            {name: row.spec[name] for name in ("depth", "width", "rule")}
+            | {
+                "multiplications": row.summary["multiplications"]
+                / row.summary["layer_multiplications"],
+                "time": median_interval(row.series["seconds"] / row.series["layer_seconds"]),
             }
             for row in rows
         ]
-    )  # fmt: skip
+    )

@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from ..records import Row, committed
+from ..records import Row
 from . import bursts, depth_map, levy_wang, starts, walk
-from .store import Task, committed_keys, obtain, recorded
+from .store import Task, committed_keys, obtain
 
-__all__ = ["EXPERIMENTS", "TABLES", "record", "rows", "runs", "table"]
+__all__ = ["EXPERIMENTS", "TABLES", "rows", "runs", "table"]
 
 #: The experiments, by name: each makes its tasks.
 EXPERIMENTS: dict[str, Callable[[], Sequence[Task]]] = {
@@ -71,10 +71,3 @@ def runs(name: str) -> pd.DataFrame:
     if lacking:
         raise KeyError(f"{lacking} of {len(keys)} runs of {name} are not recorded")
     return table(name)
-
-
-def record(name: str, *, workers: int = 1) -> str:
-    """Computes what the committed record lacks of an experiment, adds it, and says so."""
-    obtain(tasks(name), name, workers=workers)
-    shard = committed().add(recorded(tasks(name), name).values(), name)
-    return str(shard.name) if shard else "complete, nothing to add"

@@ -13,6 +13,7 @@ import platform
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 import joblib
 import numba
@@ -23,7 +24,7 @@ from tqdm import tqdm
 from ..records import Record, Row, committed, personal
 from ..sweeps import MissingRuns
 
-__all__ = ["Outcome", "Task", "committed_keys", "compact", "obtain", "recorded"]
+__all__ = ["Outcome", "Task", "committed_keys", "compact", "keep", "obtain", "recorded"]
 
 NUMERICS = 1  # raised when a result changes beyond round-off
 CHUNK = 8  # tasks computed between two writes
@@ -115,6 +116,13 @@ def obtain(
             found |= {row.key: row for row in rows}
             bar.update(len(rows))
     return [found[task.key] for task in tasks]
+
+
+def keep(tasks: Sequence[Task], group: str, *, workers: int = 1) -> Path | None:
+    """Brings the tasks' rows into the committed record (a maintainer's command), computing those
+    that are in neither; the new shard, or None where nothing was missing."""
+    rows = obtain(tasks, group, workers=workers)
+    return committed().add(rows, group)
 
 
 def _chunk(tasks: Iterable[Task]) -> list[Row]:
