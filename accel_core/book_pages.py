@@ -3,6 +3,7 @@
 - Every chapter's page gets the box of `commands.box` below its title.
 - `<!-- modules: library -->`, `theory` or `chapters` becomes the reference of these modules.
 - `<!-- citation -->` becomes the BibTeX entry of CITATION.cff.
+- What no page loads is left out of the site.
 - Docstrings are plain text: what reads as mark-up is set as it stands, and a label of the theory
   chapters (thm-end-to-end, eq-end-to-end) becomes a link to its statement or equation.
 """
@@ -19,7 +20,7 @@ import accel_core
 from . import commands
 from .theory.check import TITLES
 
-__all__ = ["bibtex", "linked", "modules", "reference", "setup", "with_box"]
+__all__ = ["bibtex", "linked", "modules", "reference", "setup", "superfluous", "with_box"]
 
 # The library proper, in the order in which data flow through it.
 LIBRARY = (
@@ -162,12 +163,25 @@ def _skipped(app, what, name, obj, skip, options) -> bool | None:
     return True if str(obj.__doc__).startswith("Alias for field number") else None
 
 
+def superfluous(pages: Path) -> list[Path]:
+    """Files of a built site that no page loads: MathJax's other bundles, and maps for debuggers."""
+    loads = pages / "_static" / "mathjax" / "tex-chtml.js"
+    bundles = [path for kind in ("tex-*.js", "mml-*.js") for path in loads.parent.glob(kind)]
+    return [*(path for path in bundles if path != loads), *pages.rglob("*.js.map")]
+
+
+def _finished(app, exception) -> None:
+    for path in superfluous(Path(app.outdir)):
+        path.unlink()
+
+
 def setup(app) -> dict[str, bool]:
     """Called by Sphinx."""
     hooks: dict[str, Callable] = {
         "source-read": _replaced,
         "autodoc-process-docstring": _docstring,
         "autodoc-skip-member": _skipped,
+        "build-finished": _finished,
     }
     for event, hook in hooks.items():
         app.connect(event, hook)

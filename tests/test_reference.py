@@ -157,6 +157,22 @@ def test_a_docstring_s_plain_text_is_no_markup(line, made):
     assert book_pages.linked(line) == made
 
 
+@needs_pages
+def test_the_site_is_under_40_megabytes():
+    size = sum(path.stat().st_size for path in PAGES.rglob("*") if path.is_file())
+    assert size < 40e6, f"{size / 1e6:.0f} MB"
+
+
+def test_only_what_no_page_loads_is_left_out(tmp_path):
+    kept = ["_static/mathjax/tex-chtml.js", "_static/mathjax/output/svg.js", "_static/a.js"]
+    left = ["_static/mathjax/tex-svg.js", "_static/mathjax/mml-chtml.js", "_static/a.js.map"]
+    for name in (*kept, *left):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    found = {path.relative_to(tmp_path).as_posix() for path in book_pages.superfluous(tmp_path)}
+    assert found == set(left)
+
+
 # ---- examples in docstrings ----------------------------------------------------------------------
 
 # What a reader of the reference begins with; each shows how it is called.
