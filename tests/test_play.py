@@ -203,11 +203,11 @@ def test_one_changed_constant_or_sign_is_noticed(chromium, line, changed):
         )
         page = context.new_page()
         page.goto(built("play").as_uri())
-        found = []
-        for case in ("as it opens", "divergence", "ℓ2, three layers"):
+        for case in ("ℓ2, three layers", "divergence", "as it opens"):
             set_controls(page, {"steps": STEPS} | CASES[case])
-            found += differences(page)
-    assert found
+            if differences(page):
+                return
+    pytest.fail("the changed script passes for the library")
 
 
 # ---- the page as a reader uses it ----------------------------------------------------------------

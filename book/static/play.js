@@ -210,12 +210,12 @@
   function drawLosses(svg, { runs, at }) {
     const all = runs.flatMap((run) => run.losses);
     const highest = most(all) * 1.5, lowest = Math.max(least(all) / 1.5, highest * 1e-16);
-    const x = { range: [1, at.steps], log: true, label: "iteration" };
+    const x = { range: [1, at.steps + 1], log: true, label: "iteration + 1" }; // the start is on it, too
     const axes = chart(svg, x, { range: [lowest, highest], log: true, label: "loss" });
     for (const run of runs) {
-      curve(axes, run.losses.map((value, t) => [Math.max(t, 1), Math.max(value, lowest)]), run);
+      curve(axes, run.losses.map((value, t) => [t + 1, Math.max(value, lowest)]), run);
       if (run.reached === null) continue;
-      const where = { cx: axes.across(Math.max(run.reached, 1)), cy: axes.up(Math.max(run.losses[run.reached], lowest)) };
+      const where = { cx: axes.across(run.reached + 1), cy: axes.up(Math.max(run.losses[run.reached], lowest)) };
       draw(axes.inside, "circle", { ...where, r: 4, class: `reached depth-${run.depth}` });
     }
   }
