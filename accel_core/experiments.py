@@ -292,6 +292,21 @@ def _at_implied_rates(name: str, *rules: Momentum) -> Together:
     return Together(name, (*plain, *parts))
 
 
+def _tried_for_identity(name: str) -> Together:
+    """What might give the printed curves from identity starts: rates between those of the grid,
+    and momentum at the same effective rates η/(1 − β)."""
+    effective = (6e-5, 7e-5, 8e-5, 9e-5, 1e-4, 1.2e-4, 1.4e-4)
+    rules = {GradientDescent(): 1.0, Momentum(0.9): 0.1, Momentum(0.9, nesterov=True): 0.1}
+    return Together(
+        name,
+        tuple(
+            Sweep(name, 100_000, p=(4.0,), depth=(4, 8), start=(IdentityOffset(0.01),),
+                  rule=(rule,), rate=tuple(float(f"{rate * share:.3g}") for rate in effective))
+            for rule, share in rules.items()
+        ),
+    )  # fmt: skip
+
+
 # Constants of TensorFlow 1, in which the paper's experiments were run; `…_torch` has PyTorch's.
 ADAGRAD, ADADELTA = AdaGrad(accumulator=0.1, epsilon=0.0), AdaDelta(rho=0.95, epsilon=1e-8)
 ADAM = Adam(epsilon_hat=True)
@@ -318,6 +333,7 @@ EXPERIMENTS = {
         Sweep("adam_torch", 200_000, p=(4.0,), rule=(Adam(),)),
         Sweep("momentum", 200_000, rule=(GradientDescent(), Momentum(), Momentum(nesterov=True))),
         _identity("identity", 1),
+        _tried_for_identity("identity_tried"),
         _identity("identity_wide", 128),
     )
 }

@@ -39,18 +39,26 @@ class Estimate:
 
     def __str__(self) -> str:
         """Render as `1.5 [1.4, 1.6]`; a censored median as `> 1.5` or `< 0.8`."""
+        low, high = _three(self.median_low), _three(self.median_high)
         if math.isinf(self.median_high) and self.median_low == 0:
             middle = "unknown"
         elif math.isinf(self.median_high):
-            middle = f"> {self.median_low:.3g}"
+            middle = f"> {low}"
         elif self.median_low == self.median_high:
-            middle = f"{self.median_low:.3g}"
+            middle = low
         elif self.median_low == 0:
-            middle = f"< {self.median_high:.3g}"
+            middle = f"< {high}"
         else:
-            middle = f"{self.median_low:.3g} to {self.median_high:.3g}"
-        high = "∞" if math.isinf(self.high) else f"{self.high:.3g}"
-        return f"{middle} [{self.low:.3g}, {high}]"
+            middle = f"{low} to {high}"
+        return f"{middle} [{_three(self.low)}, {_three(self.high)}]"
+
+
+def _three(value: float) -> str:
+    """Three digits, thousands separated where there are any."""
+    if math.isinf(value):
+        return "∞" if value > 0 else "-∞"
+    short = f"{value:.3g}"
+    return f"{float(short):,.0f}" if 1000 <= abs(value) < 1e7 else short
 
 
 def median_interval(

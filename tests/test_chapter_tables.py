@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from made_up_runs import axis, table
 
-from accel_core import chapter_runs
+from accel_core import chapter_runs, emulation_tables
 from accel_core import chapter_tables as tables
 from accel_core.claims import printed, races
 from accel_core.claims.explicit import CLAIMS
@@ -98,3 +98,12 @@ def test_smoke_runs_are_computed_from_scratch(monkeypatch):
 def test_a_misspelt_profile_is_refused():
     with pytest.raises(ValueError, match="profile = 'papre': must be one of paper, smoke"):
         chapter_runs.runs("papre")
+
+
+def test_a_curve_that_is_late_is_moved_back():
+    at = axis(BUDGET)[1:].astype(float)
+    late = table([({}, (1 + np.maximum(axis(BUDGET) - 4_000, 0) / 100) ** -0.7)], BUDGET)
+    run = late[late.rate.eq(1e-3)].iloc[0]
+    shift, dex = emulation_tables.best_shift(run, (at, POWER[1:]), 0.1 * BUDGET)
+    assert shift == pytest.approx(4_000, abs=150)
+    assert dex < 0.01
