@@ -164,10 +164,12 @@ def _skipped(app, what, name, obj, skip, options) -> bool | None:
 
 
 def superfluous(pages: Path) -> list[Path]:
-    """Files of a built site that no page loads: MathJax's other bundles, and maps for debuggers."""
-    loads = pages / "_static" / "mathjax" / "tex-chtml.js"
-    bundles = [path for kind in ("tex-*.js", "mml-*.js") for path in loads.parent.glob(kind)]
-    return [*(path for path in bundles if path != loads), *pages.rglob("*.js.map")]
+    """Files of a built site that no page loads: MathJax's other bundles and its speech in other
+    languages than the book's, and maps for debuggers."""
+    kept = {"tex-chtml.js", "base.json", "en.json", "nemeth.json"}
+    kinds = ("mathjax/tex-*.js", "mathjax/mml-*.js", "mathjax/sre/mathmaps/*.json")
+    found = [path for kind in kinds for path in (pages / "_static").glob(kind)]
+    return [*(path for path in found if path.name not in kept), *pages.rglob("*.js.map")]
 
 
 def _finished(app, exception) -> None:
