@@ -14,6 +14,8 @@ from playwright.sync_api import Browser, Page
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 WIDTHS = (1440, 768, 360)
 AXE = {"resultTypes": ["violations"], "preload": False}  # it would read style sheets by request
+# What another theme or width can change; the rest is the same page.
+DARK = {"runOnly": ["color-contrast", "link-in-text-block", "scrollable-region-focusable"]}
 FLAGS = [
     "--no-sandbox",  # root, as in containers, has none; the pages are our own
     "--disable-gpu",
@@ -156,7 +158,9 @@ def accessibility(here: Visit, theme: str, width: int) -> list[str]:
     here.page.emulate_media(color_scheme=theme)
     here.page.add_style_tag(content="* { transition: none !important }")  # half-way colours
     found = []
-    for rule in Axe().run(here.page, options=AXE).response["violations"]:
+    for rule in (
+        Axe().run(here.page, options=AXE | (DARK if theme == "dark" else {})).response["violations"]
+    ):
         if rule["impact"] in ("serious", "critical"):
             for node in rule["nodes"]:
                 target = " ".join(map(str, node["target"]))
