@@ -388,3 +388,12 @@ def test_sentences_judged_in_chapters_name_chapters_that_exist():
 def test_chapters_of_claims_exist(module):
     for claim in module.CLAIMS:
         assert (ROOT / "notebooks" / f"{claim.chapter}.md").exists(), claim
+
+
+def test_mostly_as_it_was_first_written_takes_a_coin_for_a_finding():
+    coin = draws.Share(55, 100)
+    assert not coin.mostly
+    with draws.as_first_written():
+        assert coin.mostly
+        assert not draws.Share(50, 100).mostly
+    assert not coin.mostly

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 
 import matplotlib.pyplot as plt
@@ -12,7 +12,17 @@ import torch
 from scipy.stats import binomtest
 
 from ..chapter import Status, status
-from ..claims.draws import ARCHITECTURES, DATASETS, DEEPER, SINGLE, name, share, single_is_best
+from ..claims.base import Claim
+from ..claims.draws import (
+    ARCHITECTURES,
+    DATASETS,
+    DEEPER,
+    SINGLE,
+    as_first_written,
+    name,
+    share,
+    single_is_best,
+)
 from ..datasets import DataUnavailable
 from ..figures import depth_colour
 from ..intervals import holm, median_interval
@@ -25,7 +35,7 @@ from .levy_wang import REPORT_SPLIT, STARTS, STEPS, Draw, draws, parts, table
 from .store import obtain, recorded
 
 __all__ = ["answer", "balance_table", "compared", "equal_loss", "figure", "one_draw", "runs_of",
-           "sides", "spread_table", "wins"]  # fmt: skip
+           "sides", "spread_table", "tightened", "wins"]  # fmt: skip
 
 RATE = 1e-2  # the report's largest for the default start
 CELL = {"p": 2.0, "activation": "linear", "start": "default", "rule": "SGD", "split": "report"}
@@ -214,6 +224,21 @@ def answer(frame: pd.DataFrame) -> str:
         f"once in {beaten}: width decides, [64] does in {widest}, [1] in {narrow}. From near "
         "identity Adam ends below gradient descent in most draws for "
         f"{sum(s.mostly for s in adam)} of {len(adam)} networks."
+    )
+
+
+def tightened(runs: Callable[[str], pd.DataFrame], claims: Sequence[Claim]) -> str:
+    """What the criterion of "mostly", made stricter after the runs were seen, changed."""
+    now = {claim: claim.judge(runs) for claim in claims}
+    with as_first_written():
+        then = {claim: claim.judge(runs) for claim in claims}
+    changed = [c for c in claims if now[c].outcome != then[c].outcome]
+    worded = [c for c in claims if now[c].condition != then[c].condition and c not in changed]
+    told = "; ".join(f"{c.sentence} ({then[c].outcome} → {now[c].outcome})" for c in changed)
+    return (
+        f"Of the {len(claims)} verdicts of this page {len(changed)} would be another one under the "
+        f"first criterion{': ' + told if told else ''}; in {len(worded)} more the list of what "
+        "fails would be shorter."
     )
 
 
