@@ -94,20 +94,17 @@ def momentum_races(p: float, fractions: Sequence[float], kind: str) -> list[Race
     ]
 
 
-def counterpart(runs: Runs, figure: str, curve: str) -> tuple[printed.Curve, pd.DataFrame]:
-    """A printed curve and our runs of the same protocol."""
-    experiment, model, *_ = explicit.CURVES[figure, curve]
-    reference = figures.printed_curve(figure, curve)
-    runs_of = select(runs(experiment), **model)
-    return tuple(np.asarray(column, float) for column in reference), runs_of
-
-
-def counterparts(runs: Runs) -> dict[str, tuple[printed.Curve, pd.DataFrame]]:
-    """All printed curves of the two figures with their counterparts."""
-    return {
-        curve.replace("_depth", ", depth "): counterpart(runs, figure, curve)
-        for figure, curve in explicit.CURVES
-    }
+def counterparts(runs: Runs, torch: bool = False) -> dict[str, tuple[printed.Curve, pd.DataFrame]]:
+    """All printed curves of the two figures with our runs of the same protocol; with `torch` those
+    of the adaptive rules, with PyTorch's constants."""
+    found = {}
+    for (figure, curve), names in explicit.CURVES.items():
+        experiment, model = names[2:] if torch else names[:2]
+        if experiment:
+            reference = figures.printed_curve(figure, curve)
+            pair = tuple(np.asarray(column, float) for column in reference)
+            found[curve.replace("_depth", ", depth ")] = pair, select(runs(experiment), **model)
+    return found
 
 
 def draw_explicit(runs: Runs) -> None:

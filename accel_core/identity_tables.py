@@ -12,9 +12,16 @@ from .chapter_tables import sci
 from .claims import identity, printed, races
 from .claims.base import Runs, select
 from .intervals import median_interval
+from .rules import GradientDescent, Momentum
 
 FIGURE = "fig6_identity_l4"
 WORDS = {identity.NEAR_ZERO: "near zero", identity.IDENTITY: "identity offset"}
+TRIED = "identity_tried"
+RULES = {
+    repr(GradientDescent()): "rates in between",
+    repr(Momentum(0.9)): "heavy ball 0.9",
+    repr(Momentum(0.9, nesterov=True)): "Nesterov 0.9",
+}
 PAIRS = ((4, 1), (8, 1), (8, 4))
 
 
@@ -66,6 +73,20 @@ def counterpart(runs: Runs, curve: str) -> tuple[printed.Curve, pd.DataFrame]:
     reference = figures.printed_curve(FIGURE, curve)
     model = select(runs(identity.EXPERIMENT), **identity.CURVES[curve])
     return tuple(np.asarray(column, float) for column in reference), model
+
+
+def tried(runs: Runs) -> dict[str, tuple[printed.Curve, pd.DataFrame]]:
+    """The printed identity curves with candidates for them: rates between those of the grid, and
+    momentum at the same effective rates η/(1 − β); width 128."""
+    found = {}
+    for depth in (4, 8):
+        reference, _ = counterpart(runs, f"depth{depth}_identity")
+        for rule, words in RULES.items():
+            model = select(runs(TRIED), depth=depth, rule=rule)
+            found[f"depth {depth}, {words}"] = reference, model
+        wide = select(runs(identity.WIDE), depth=depth, start=identity.IDENTITY)
+        found[f"depth {depth}, width 128"] = reference, wide
+    return found
 
 
 def draw_curves(runs: Runs) -> None:
