@@ -75,7 +75,7 @@ def _single(table: pd.DataFrame) -> str:
     least = [min(dexes.values()) for dexes in table.by_start]
     row = table.iloc[int(np.argmin(least))]
     complete = row.dex.n - row.diverged
-    return f"{sci(min(least))} (rate {row.rate:g}, {complete} of {row.dex.n} complete)"
+    return f"{sci(min(least))} at {row.rate:g} ({complete} of {row.dex.n})"
 
 
 def _implied(curve: Curve, runs: pd.DataFrame, after: float) -> str:

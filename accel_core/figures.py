@@ -12,6 +12,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from .statistics import distance_at
 
@@ -78,6 +79,9 @@ def panels(columns: int, rows: int = 1, **options) -> tuple[Figure, Sequence[Axe
     """A figure with a row of panels, a flat sequence of axes."""
     options.setdefault("figsize", (3.9 * columns if columns > 1 else 6.4, 3.7 * rows))
     figure, axes = plt.subplots(rows, columns, squeeze=False, **options)
+    for each in axes.flat:  # a logarithmic axis sets its own
+        each.xaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]))
+        each.xaxis.set_major_formatter(lambda x, _: f"{x:,.0f}" if abs(x) >= 1000 else f"{x:g}")
     return figure, axes.ravel()
 
 

@@ -31,7 +31,7 @@ def test_deviations_are_those_put_in():
     # starts are 1.00 … 1.04 times the curve; the median is the third
     assert row.dex.median_low == pytest.approx(0.02 + np.log10(1.02), abs=1e-6)
     assert row.dex.high == pytest.approx(0.02 + np.log10(1.04), abs=1e-6)
-    assert re.fullmatch(r"0\.02 \(rate .*, \d of \d complete\)", row["nearest single start"])
+    assert re.fullmatch(r"0\.02 at 0\.001 \(\d of \d\)", row["nearest single start"])
     assert (row["tuned rate"], row["nearest rate"], row.diverged) == ("0.001", "0.001", "0 of 5")
 
 
