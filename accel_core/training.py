@@ -59,9 +59,11 @@ def train(
     record_at: Sequence[int] | None = None,
     states_at: Sequence[int] = (),
     dtype=np.float64,
+    device: str = "cpu",
     progress: Callable[[Batch], None] | None = None,
 ) -> list[Result]:
-    """Trains every run on the problem for `iterations` full-batch steps, on one core.
+    """Trains every run on the problem for `iterations` full-batch steps, on one core, or on a GPU
+    with `device="cuda"` (see `device`, which was never run on one by its authors).
 
     `record_at`: iterations at which losses are taken (default: `record_points`); `states_at`: those
     at which the parameters are kept. A run ends as 'completed', or as 'diverged' at the first
@@ -85,11 +87,19 @@ def train(
     for i, run in enumerate(runs):
         groups.setdefault((run.bias, run.rule.rotation_equivariant), []).append(i)
     for members in groups.values():
-        batch = Batch(problem, [runs[i] for i in members], dtype)
+        batch = _batch(problem, [runs[i] for i in members], device, dtype)
         done = Recorder(batch, points, states_at).run(iterations, progress)
         for i, result in zip(members, done, strict=True):
             results[i] = result
     return results
+
+
+def _batch(problem: Problem, runs: Sequence[Run], device: str, dtype):
+    if device == "cpu":
+        return Batch(problem, runs, dtype)
+    from .device import DeviceBatch  # torch takes a second and 200 MB, which sweeps do without
+
+    return DeviceBatch(problem, runs, device, dtype)
 
 
 class Recorder:

@@ -1,0 +1,87 @@
+"""The stacked trainer for GPUs gives what `train` gives, on the CPU and on a GPU if there is one."""
+
+import numpy as np
+import pytest
+import torch
+
+from accel_core.device import DeviceBatch
+from accel_core.initializers import NearZero, TorchDefault
+from accel_core.losses import Problem
+from accel_core.rules import AdaDelta, AdaGrad, Adam, EndToEnd, GradientDescent, Momentum
+from accel_core.training import Recorder, Run, record_points, train
+
+ON = ["cpu", *["cuda"] * torch.cuda.is_available()]
+ITERATIONS = 1_000
+SAME = 1e-9
+RULES = (
+    GradientDescent(), Momentum(0.8), Momentum(0.8, nesterov=True), Adam(), Adam(epsilon_hat=True),
+    AdaGrad(), AdaGrad(accumulator=0.1), AdaDelta(), EndToEnd(3),
+)  # fmt: skip
+
+
+def problem(p, k=1, n=60, d=5):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((n, d)) * np.arange(1, d + 1) / d
+    return Problem(X, X @ rng.standard_normal((d, k)) + 0.1 * rng.standard_normal((n, k)), p)
+
+
+def trained(problem, runs, device, iterations=ITERATIONS, states_at=()):
+    batch = DeviceBatch(problem, runs, device)
+    return Recorder(batch, record_points(iterations), states_at).run(iterations)
+
+
+def deviation(a, b):
+    assert np.array_equal(a.iteration, b.iteration)
+    scale = np.abs(b.end_to_end).max(axis=(1, 2), keepdims=True)
+    return max(
+        np.abs(a.loss / b.loss - 1).max(), (np.abs(a.end_to_end - b.end_to_end) / scale).max()
+    )
+
+
+@pytest.mark.parametrize("device", ON)
+@pytest.mark.parametrize("p", [2.0, 2.5, 4.0])
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("k", [1, 2])
+def test_it_gives_what_the_compiled_trainer_gives(device, p, bias, k):
+    """All rules, depths and widths in one batch, with weight decay in some of them."""
+    start = TorchDefault() if bias else NearZero(0.3)
+    runs = [
+        Run(depth, width, bias, start, seed, rule, 5e-4, 0.01 * (seed % 2))
+        for depth, width in ((1, 1), (2, 1), (3, 5))
+        for seed, rule in enumerate(RULES)
+        if not isinstance(rule, EndToEnd) or (depth == 1 and not bias and k == 1)
+    ]
+    ours = trained(problem(p, k), runs, device, states_at=[ITERATIONS])
+    for run, found, known in zip(
+        runs, ours, train(problem(p, k), runs, ITERATIONS, states_at=[ITERATIONS]), strict=True
+    ):
+        assert (found.status, known.status) == ("completed", "completed"), run
+        assert deviation(found, known) < SAME, run
+        state, wanted = (each.states[ITERATIONS] for each in (found, known))
+        assert np.abs(state - wanted).max() < SAME * np.abs(wanted).max(), run
+
+
+@pytest.mark.parametrize("device", ON)
+def test_diverged_runs_leave_at_the_same_iteration_and_the_others_go_on(device):
+    rates = [1e-3, 1.0, 2e-3, 3.0, 5.0]
+    runs = [Run(depth, rate=rate) for depth in (1, 2) for rate in rates]
+    for found, known in zip(
+        trained(problem(4.0), runs, device, 300), train(problem(4.0), runs, 300), strict=True
+    ):
+        assert (found.status, found.diverged_at) == (known.status, known.diverged_at)
+        assert found.iteration.tolist() == known.iteration.tolist()
+
+
+def test_a_run_whose_gradient_is_wrong_is_noticed(monkeypatch):
+    """Planted: the power of the residual is off by one part in a million."""
+    runs, wanted = [Run(2, rate=2e-3, start=NearZero(0.3))], train
+    batch = DeviceBatch(problem(4.0), runs, "cpu")
+    batch._p *= 1 + 1e-6
+    (found,) = Recorder(batch, record_points(ITERATIONS), []).run(ITERATIONS)
+    (known,) = wanted(problem(4.0), runs, ITERATIONS)
+    assert deviation(found, known) > SAME
+
+
+def test_an_unknown_device_is_refused():
+    with pytest.raises(ValueError, match="device = 'gpu': this machine has cpu"):
+        train(problem(2.0), [Run()], 1, device="gpu")
