@@ -36,6 +36,7 @@ LIBRARY = (
     "kernels",
     "chain",
     "plain",
+    "device",
     "experiments",
     "records",
     "cluster",

@@ -1,4 +1,4 @@
-"""The stacked trainer for GPUs gives what `train` gives, on the CPU and on a GPU if there is one."""
+"""The stacked trainer for GPUs gives what `train` gives: on the CPU, and on a GPU where one is."""
 
 import numpy as np
 import pytest
