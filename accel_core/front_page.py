@@ -16,6 +16,8 @@ import pandas as pd
 from .claims import CLAIMS, Claim, Verdict
 from .claims.base import CONDITION, NOT_REPRODUCED, REPRODUCED, UNTESTED, Runs, select
 from .claims.comparisons import Instance, assess
+from .experiments import EXPERIMENTS
+from .records import committed
 from .statistics import tune
 
 FOLDERS = {
@@ -63,7 +65,7 @@ def sections(root: Path, runs: Runs) -> dict[str, str]:
     return {
         "figure": figure(root),
         "answer": answer(runs),
-        "costs": costs(root / "book" / "costs.csv"),
+        "costs": costs(root / "book" / "costs.csv") + "\n\n" + recorded_costs(),
         "tree": tree(root),
     }
 
@@ -182,6 +184,23 @@ def costs(path: Path) -> str:
     for row in rows:
         time = duration(float(row["seconds"]))
         lines.append(f"| {row['task']} | `{row['command']}` | {time} | {row['machine']} |")
+    return "\n".join(lines)
+
+
+def recorded_costs() -> str:
+    """What computing each experiment from nothing took, from the provenance of its runs."""
+    lines = [
+        "Recording from nothing, in minutes of one core (each run's share of the time of the shard "
+        "that it was computed in, on machines that had other work as well):",
+        "",
+        "| `python -m accel_core record …` | runs | iterations | core-minutes |",
+        "|---|---|---|---|",
+    ]
+    for name, sweep in EXPERIMENTS.items():
+        rows = committed().find(spec.key for spec in sweep.specs()).values()
+        told = [row.provenance for row in rows]
+        minutes = sum(p["seconds_of_shard"] / p["runs_of_shard"] for p in told) / 60
+        lines.append(f"| `{name}` | {len(rows):,} | {sweep.iterations:,} | {minutes:.0f} |")
     return "\n".join(lines)
 
 
