@@ -61,6 +61,7 @@ def record(
 
     import joblib
 
+    from . import convolutional_runs
     from .cluster import connected
     from .experiments import EXPERIMENTS, experiment
     from .replications.store import keep
@@ -71,11 +72,13 @@ def record(
         cores = joblib.effective_n_jobs(-1)
         workers = cores if scheduler else workers or cores
         others = _tasks()
-        for name in names or (*EXPERIMENTS, *others):
+        for name in names or (*EXPERIMENTS, *others, convolutional_runs.NAME):
             if dry_run:
                 print(f"{name}: {_cost(name, workers)}", flush=True)
                 continue
-            if name in others:
+            if name == convolutional_runs.NAME:
+                shard = convolutional_runs.record(workers=workers)
+            elif name in others:
                 shard = keep(others[name](), name, workers=workers)
             else:
                 compute(experiment(name).specs(), name, workers=workers)
@@ -93,10 +96,13 @@ def _tasks() -> dict:
 
 def _cost(name: str, workers: int) -> str:
     """What `record` would do for an experiment, and what that would take."""
+    from . import convolutional_runs
     from .estimates import TRIAL, estimate
     from .experiments import experiment
     from .replications.store import recorded
 
+    if name == convolutional_runs.NAME:
+        return convolutional_runs.cost(workers)
     if name in _tasks():
         tasks = _tasks()[name]()
         left = len(tasks) - len(recorded(tasks, name))

@@ -1,7 +1,8 @@
 """The convolutional runs and the record: look them up, compute what is missing, tabulate.
 
 A run of the tutorial's length takes several minutes, so each is kept as soon as it is done, and a
-checkpoint is left every few hundred steps: a kill loses no more than that.
+checkpoint is left every hundred steps: a kill loses no more than that. A run is computed by one
+thread, so that its bits do not depend on how many run side by side.
 """
 
 import hashlib
@@ -9,8 +10,11 @@ import json
 import os
 import platform
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
+from pathlib import Path
+from threading import Event, Lock
 
 import numpy as np
 import pandas as pd
@@ -80,10 +84,15 @@ def lookup(wanted: Sequence[Convolutional]) -> dict[Convolutional, Row]:
 
 
 def compute(
-    wanted: Sequence[Convolutional], *, device: str = "cpu", store: Record | None = None
-) -> dict[Convolutional, Row]:
-    """Rows of all runs: recorded ones are looked up, the others computed one after the other, in
-    this order, and kept in the user's cache. With CI set a missing run raises `MissingRuns`."""
+    wanted: Sequence[Convolutional], *, workers: int = 1, device: str = "cpu",
+    store: Record | None = None,
+) -> dict[Convolutional, Row]:  # fmt: skip
+    """Rows of all runs: recorded ones are looked up, the others computed, begun in this order, and
+    kept in the user's cache. With CI set a missing run raises `MissingRuns`.
+
+    ``workers``: how many are computed side by side, on a CPU. ``device``: ``cpu``, or ``cuda``
+    where there is a GPU. The specification, and with it the run's key, is the same on both.
+    """
     store = store or records.personal()
     found = lookup(wanted)
     missing = [spec for spec in wanted if spec not in found]
@@ -93,20 +102,89 @@ def compute(
             f"instance {resolved(missing[0])}: run `python -m accel_core record {NAME}` and "
             "commit the result"
         )
+    _check_device(device)
     data, digest = digits() if missing else (None, "")
     folder = records.cache_folder() / "checkpoints"
     folder.mkdir(parents=True, exist_ok=True)
-    for spec in missing:
-        checkpoint = folder / f"{key(spec)}-{digest[:8]}.pt"
-        with tqdm(total=spec.steps, desc=spec.name, unit="step") as bar:
-            run = train(
-                spec, data, device=device, checkpoint=checkpoint,
-                progress=lambda step, bar=bar: bar.update(step - bar.n),
-            )  # fmt: skip
-        found[spec] = row(run, digest)
-        store.add([found[spec]], NAME)
-        checkpoint.unlink()
+    checkpoints = {spec: folder / f"{key(spec)}-{digest[:8]}.pt" for spec in missing}
+    stopped, adding, step = Event(), Lock(), dict.fromkeys(missing, -1)
+
+    def one(spec: Convolutional) -> Row:
+        torch.set_num_threads(1)
+
+        def progress(now: int) -> None:
+            if step[spec] < 0:  # done by an earlier call: no part of this one's speed
+                bar.initial += now
+                step[spec] = 0
+            bar.update(now - step[spec])
+            step[spec] = now
+            if stopped.is_set():
+                raise KeyboardInterrupt
+
+        run = train(spec, data, device=device, checkpoint=checkpoints[spec], progress=progress)
+        bar.update(spec.steps - run.step)  # not taken, if the run diverged
+        result = row(run, digest)
+        with adding:
+            store.add([result], NAME)
+        checkpoints[spec].unlink()
+        return result
+
+    total, side_by_side = sum(spec.steps for spec in missing), workers if device == "cpu" else 1
+    with (
+        tqdm(total=total, desc=NAME, unit="step", smoothing=0, disable=not missing) as bar,
+        ThreadPoolExecutor(side_by_side) as pool,
+    ):
+        computed = {pool.submit(one, spec): spec for spec in missing}
+        try:
+            for done in as_completed(computed):
+                found[computed[done]] = done.result()
+        except BaseException:
+            stopped.set()  # the others end at their next checkpoints
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     return {spec: found[spec] for spec in wanted}
+
+
+def _check_device(device: str) -> None:
+    here = ["cpu"] + ["cuda"] * torch.cuda.is_available()
+    if device.split(":")[0] not in here:
+        raise ValueError(f"device is {device!r}; this machine has {' and '.join(here)}")
+
+
+def record(*, workers: int = 1, device: str = "cpu") -> Path | None:
+    """Computes what the record lacks, after saying what that costs, and adds all that is computed,
+    even if it is interrupted. Returns the new shard, or None where nothing was missing."""
+    wanted = specs()
+    print(f"{NAME}: {cost(workers)}", flush=True)
+    try:
+        compute(wanted, workers=workers, device=device)
+    finally:
+        shard = records.committed().add(lookup(wanted).values(), NAME)
+    return shard
+
+
+def cost(workers: int) -> str:
+    """How many runs there are to compute, and for how long on as many idle cores as ``workers``.
+
+    A run is taken to cost what the median run of its network in the record did, or of any network
+    if there is none.
+    """
+    wanted = specs()
+    here = lookup(wanted)
+    missing = [spec for spec in wanted if spec not in here]
+    found = f"{len(wanted)} runs of {Convolutional.steps:,} iterations, {len(missing)} to compute"
+    if not (missing and here):
+        return found
+    kept = pd.DataFrame(
+        [(spec.factored, each.provenance["seconds"] / spec.steps) for spec, each in here.items()],
+        columns=["factored", "seconds"],
+    )
+    of_any, of_each = kept.seconds.median(), kept.groupby("factored").seconds.median()
+    hours = sum(spec.steps * of_each.get(spec.factored, of_any) for spec in missing) / 3600
+    return (
+        f"{found}: {hours:.1f} hours on one core as those in the record were, "
+        f"{hours / workers:.1f} with {workers} at a time"
+    )
 
 
 def frame(rows: dict[Convolutional, Row]) -> pd.DataFrame:

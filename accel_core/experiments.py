@@ -285,7 +285,7 @@ def _at_implied_rates(name: str, *rules: Momentum) -> Together:
     ]
     parts = [
         Sweep(name, 1_000_000, p=(4.0,), depth=(depth,), rule=(rule,),
-              rate=(float(f"{rate * (1 - rule.beta):.3g}"),), traces=True)
+              rate=(float(f"{rate * (1 - rule.beta):.3g}"),), traces=not rule.nesterov)
         for depth, rate in IMPLIED.items()
         for rule in rules
     ]  # fmt: skip

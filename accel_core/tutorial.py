@@ -11,6 +11,7 @@ import math
 import os
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -158,6 +159,14 @@ def minibatch(step: int, batch: int, images: int) -> slice:
     return slice(first, first + batch)
 
 
+def _float32(device: str) -> AbstractContextManager:
+    """On a GPU, whose convolutions would else round their inputs to 10 bits (TF32). These settings
+    are the process's: on a CPU, where runs may share it, they are left alone."""
+    if device == "cpu":
+        return nullcontext()
+    return torch.backends.cudnn.flags(deterministic=True, allow_tf32=False)
+
+
 class Training:
     """A run between two steps: ``advance`` moves it on, ``state_dict`` is all that it is.
 
@@ -190,8 +199,7 @@ class Training:
         """Train up to step ``until``, or to the chunk in which the loss stops being finite."""
         begun = time.perf_counter()
         until = min(until, self.spec.steps)
-        # The GPU's convolutions would else round their inputs to 10 bits (TF32).
-        with torch.backends.cudnn.flags(deterministic=True, allow_tf32=False):
+        with _float32(self.device):
             while self.step < until:
                 self._one_step()
                 images = len(self.digits.train)
@@ -291,16 +299,20 @@ def train(
     *,
     device: str = "cpu",
     checkpoint: Path | None = None,
-    every: int = 200,
+    every: int = 100,
     progress: Callable[[int], None] | None = None,
 ) -> Training:
     """Run ``spec`` to its end; with ``checkpoint``, from where that file left off.
 
-    The file is replaced atomically every ``every`` steps; ``progress`` is told the step.
+    The file is replaced atomically every ``every`` steps; ``progress`` is told the step, the first
+    time that which the run begins or goes on with.
     """
     run = Training(spec, digits, device=device)
     if checkpoint is not None and checkpoint.exists():
-        run.load_state_dict(torch.load(checkpoint, weights_only=True))
+        kept = torch.load(checkpoint, weights_only=True, map_location=device)
+        run.load_state_dict(kept)
+    if progress is not None:
+        progress(run.step)
     while run.step < spec.steps and run.diverged_at is None:
         run.advance(run.step + every)
         if checkpoint is not None:

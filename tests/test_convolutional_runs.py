@@ -87,6 +87,57 @@ def test_an_interrupted_run_is_continued(data, monkeypatch):
     np.testing.assert_array_equal(runs.printed(row), whole.losses.sum(1, dtype=torch.float64))
 
 
+def test_runs_side_by_side_are_the_same_to_the_bit(data, capsys):
+    specs = [replace(TINY, seed=seed) for seed in range(5)]
+    one_by_one = [tutorial.train(spec, data).losses for spec in specs]
+    rows = runs.compute(specs, workers=3)
+    assert list(rows) == specs
+    for row, losses in zip(rows.values(), one_by_one, strict=True):
+        np.testing.assert_array_equal(runs.printed(row), losses.sum(1, dtype=torch.float64))
+    assert "30/30" in capsys.readouterr().err  # steps
+
+
+def test_recording_adds_what_is_computed_even_if_it_fails(data, monkeypatch, capsys):
+    wanted = [replace(TINY, seed=seed) for seed in range(3)]
+    monkeypatch.setattr(runs, "specs", lambda: wanted)
+    train = runs.train
+
+    def failing(spec, *arguments, **options):
+        if spec.seed == 2:
+            raise OSError("the disk is full")
+        return train(spec, *arguments, **options)
+
+    monkeypatch.setattr(runs, "train", failing)
+    with pytest.raises(OSError, match="full"):
+        runs.record(workers=1)
+    assert [row.spec["seed"] for row in records.committed()] == [0, 1]
+    monkeypatch.setattr(runs, "train", train)
+    assert runs.record().parent == records.COMMITTED / runs.NAME
+    assert len(list(records.committed())) == 3
+    assert runs.record() is None
+    told = capsys.readouterr().out.splitlines()
+    assert "3 runs of 8,600 iterations, 3 to compute" in told[0]
+    assert "hours on one core" in told[1]
+
+
+def test_costs_go_by_the_recorded_runs_of_the_same_network(data, monkeypatch):
+    original = replace(TINY, factored=False, penalty="product", steps=10)
+    rows = runs.compute([TINY, original])
+    seconds = {TINY: 3_600.0, original: 36_000.0}  # 10 minutes a step, an hour a step
+    for spec, row in rows.items():
+        row.provenance["seconds"] = seconds[spec]
+    monkeypatch.setattr(runs, "lookup", lambda wanted: {s: rows[s] for s in wanted if s in rows})
+    more = [replace(TINY, steps=60), replace(original, seed=7)]  # 10 hours of either
+    monkeypatch.setattr(runs, "specs", lambda: [*rows, *more])
+    assert runs.cost(4).endswith("2 to compute: 20.0 hours on one core as those in the record "
+                                 "were, 5.0 with 4 at a time")  # fmt: skip
+
+
+def test_a_device_that_is_not_there_is_named(data):
+    with pytest.raises(ValueError, match="device is 'tpu'; this machine has cpu"):
+        runs.compute([TINY], device="tpu")
+
+
 def test_with_ci_set_a_missing_run_is_an_error_that_names_the_command(data, monkeypatch):
     monkeypatch.setenv("CI", "true")
     with pytest.raises(runs.MissingRuns, match=r"1 of 1 .*'seed': 1.*record convolutional"):
