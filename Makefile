@@ -84,7 +84,6 @@ test-all: test  ## the same, and the exhaustive variants
 	@$(BIN)/pytest -q -n $(JOBS) -m slow
 
 bench: $(READY)  ## the trainer's speed beside the plain loop's and the bare matrix products'
-	@$(BIN)/python -m accel_core bench
 	@$(BIN)/python -m pip install --quiet --requirement requirements-bench.txt  # JAX
 	@$(BIN)/python -m bench
 

@@ -152,21 +152,6 @@ def runs(name: str):
     return run_table(found)
 
 
-def bench() -> int:
-    """Measure the trainer beside the plain loop and the bare matrix products (needs the data)."""
-    from .bench import speeds
-
-    for p in (2, 4):
-        measured = speeds(p)
-        print(f"ℓ{p} on ethanol, one core, model-iterations per second:")
-        for name, speed in measured.items():
-            print(f"  {name:<22}{speed:>14,.0f}")
-        trainer, plain, products = measured.values()
-        print(f"  the trainer is {trainer / plain:.1f} times the plain loop, ", end="")
-        print(f"{trainer / products:.2f} times the bare products")
-    return 0
-
-
 def readme() -> int:
     """Write what is generated anew: README.md's sections, its figure, contents, parameters."""
     from .commands import parameter_page
@@ -238,7 +223,7 @@ def parser() -> argparse.ArgumentParser:
         help="say what there is to compute, "
         "how long it would take, and how much memory; compute nothing",
     )
-    for function in (bench, readme, outputs, costs):
+    for function in (readme, outputs, costs):
         add(function)
     return top
 
