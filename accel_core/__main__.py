@@ -7,6 +7,7 @@ import platform
 import subprocess
 import sys
 import time
+from functools import lru_cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -128,8 +129,10 @@ def _duration(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
+@lru_cache(maxsize=32)
 def runs(name: str):
-    """The run table of a completely recorded experiment, or the printed curves; else KeyError."""
+    """The run table of a completely recorded experiment, or the printed curves; else KeyError. Do
+    not write into it, it is kept."""
     import pandas as pd
 
     from . import replications

@@ -62,6 +62,7 @@ def table(name: str) -> pd.DataFrame:
     return make(rows(experiment))
 
 
+@lru_cache(maxsize=8)
 def runs(name: str) -> pd.DataFrame:
     """The table for the claims: from the committed record alone. Raises `KeyError` where it lacks
     runs."""
