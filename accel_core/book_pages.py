@@ -18,6 +18,7 @@ from pathlib import Path
 import accel_core
 
 from . import commands
+from .figures import CSV, HEAD
 from .theory.check import TITLES
 
 __all__ = ["bibtex", "linked", "modules", "reference", "setup", "superfluous", "with_box"]
@@ -113,6 +114,25 @@ def with_box(source: str, box: str) -> str:
     return json.dumps(content)
 
 
+def with_data(source: str, folder: Path, chapter: str) -> str:
+    """The notebook `source` (JSON) with a link below each figure to its numbers, which are taken
+    out of the outputs and written to `folder` as CSV."""
+    content = json.loads(source)
+    cells = []
+    for cell in content["cells"]:
+        cells.append(cell)
+        for output in cell.get("outputs", ()):
+            text = "".join(output.get("data", {}).pop(CSV, ""))
+            if text:
+                folder.mkdir(parents=True, exist_ok=True)
+                name = f"{chapter}-figure-{len(cells)}.csv"
+                (folder / name).write_text(text.removeprefix(HEAD), encoding="utf8")
+                link = f"{{download}}`The figure's numbers (CSV) <data/{name}>`"
+                below = {"cell_type": "markdown", "id": f"figure-{len(cells)}", "metadata": {}}
+                cells.append(below | {"source": [link]})
+    return json.dumps(content | {"cells": cells})
+
+
 def bibtex(citation: dict) -> str:
     """The BibTeX entry of a CITATION.cff."""
     authors = " and ".join(
@@ -133,7 +153,8 @@ def _replaced(app, docname: str, source: list[str]) -> None:
     root = Path(app.srcdir).parent
     if docname.startswith("executed/"):
         notebook = root / "notebooks" / f"{Path(docname).name}.ipynb"
-        source[0] = with_box(source[0], commands.box(notebook))
+        content = with_box(source[0], commands.box(notebook))
+        source[0] = with_data(content, Path(app.srcdir) / "executed" / "data", notebook.stem)
         return
     source[0] = re.sub(
         r"^<!-- modules: (\w+) -->$", lambda m: reference(m[1]), source[0], flags=re.M
