@@ -60,7 +60,7 @@ chapters: $(EXECUTED)
 book/executed/%.ipynb: notebooks/%.ipynb $(INPUTS)
 	@mkdir -p $(@D) build
 	@echo "executing $<"
-	@$(BIN)/papermill --no-progress-bar --cwd notebooks $< build/$*.ipynb \
+	@ACCEL_FIGURE_DATA=1 $(BIN)/papermill --no-progress-bar --cwd notebooks $< build/$*.ipynb \
 	  >build/$*.log 2>&1 || { tail -n 30 build/$*.log; \
 	  echo "make book: chapter $< failed; its whole log: build/$*.log"; exit 1; }
 	@mv build/$*.ipynb $@

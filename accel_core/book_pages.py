@@ -18,7 +18,7 @@ from pathlib import Path
 import accel_core
 
 from . import commands
-from .figures import CSV, HEAD
+from .figures import CSV
 from .theory.check import TITLES
 
 __all__ = ["bibtex", "linked", "modules", "reference", "setup", "superfluous", "with_box"]
@@ -126,7 +126,7 @@ def with_data(source: str, folder: Path, chapter: str) -> str:
             if text:
                 folder.mkdir(parents=True, exist_ok=True)
                 name = f"{chapter}-figure-{len(cells)}.csv"
-                (folder / name).write_text(text.removeprefix(HEAD), encoding="utf8")
+                (folder / name).write_text(text, encoding="utf8")
                 link = f"{{download}}`The figure's numbers (CSV) <data/{name}>`"
                 below = {"cell_type": "markdown", "id": f"figure-{len(cells)}", "metadata": {}}
                 cells.append(below | {"source": [link]})

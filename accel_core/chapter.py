@@ -230,4 +230,6 @@ def keep_outputs(executed: Path, notebook: Path) -> None:
     for done, cell in zip(source.cells, target.cells, strict=True):
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = done.outputs, done.execution_count
+            for output in cell.outputs:
+                output.get("data", {}).pop("text/csv", None)  # a figure's numbers, for the book
     nbformat.write(target, notebook)

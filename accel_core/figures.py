@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -36,7 +37,6 @@ PRINTED = Path(__file__).resolve().parent.parent / "book" / "reference" / "paper
 DEPTH_COLOURS = {1: "#0072B2", 2: "#D55E00", 3: "#009E73", 4: "#CC79A7", 8: "#56B4E9"}
 INK = "#222222"
 CSV = "text/csv"
-HEAD = "# what the figure shows\n"
 
 
 def use_style() -> None:
@@ -72,20 +72,20 @@ def use_style() -> None:
         set_matplotlib_formats("svg", metadata={"Date": None})
     except ImportError:  # not in a notebook
         return
-    if shell := get_ipython():
+    if (shell := get_ipython()) and os.environ.get("ACCEL_FIGURE_DATA"):
         _with_data(shell)
 
 
 def _with_data(shell) -> None:
-    """From now on a figure's output holds its numbers too, as text/csv; `book_pages` offers them
-    for download below the figure."""
+    """From now on a figure's output holds its numbers too, as text/csv: `make book` asks for them
+    by ACCEL_FIGURE_DATA, `book_pages` offers them below the figure, stored outputs lack them."""
     from IPython.core.formatters import BaseFormatter
 
     class Csv(BaseFormatter):
         format_type, print_method = CSV, "_repr_csv_"
 
     formatter = Csv(parent=shell.display_formatter)
-    formatter.for_type(Figure, lambda figure: HEAD + data(figure).to_csv(index=False))
+    formatter.for_type(Figure, lambda figure: data(figure).to_csv(index=False))
     shell.display_formatter.formatters[CSV] = formatter
 
 

@@ -50,7 +50,7 @@ def test_a_changed_curve_changes_the_numbers(figure):
 
 def test_a_page_offers_them_below_the_figure(figure, tmp_path):
     numbers = figures.data(figure)
-    output = {"data": {"text/csv": figures.HEAD + numbers.to_csv(index=False), "image/svg+xml": ""}}
+    output = {"data": {"text/csv": numbers.to_csv(index=False), "image/svg+xml": ""}}
     cells = [
         {"cell_type": "code", "outputs": [output]},
         {"cell_type": "markdown", "source": "next"},
