@@ -28,7 +28,7 @@ EXECUTED := $(NOTEBOOKS:notebooks/%=book/executed/%)
 INPUTS := $(READY) $(shell find accel_core book/data book/record book/reference \
 	-type f -not -path '*/__pycache__/*' 2>/dev/null)
 
-.PHONY: help environment book chapters outputs test test-all bench record readme format clean
+.PHONY: help environment book pdf chapters outputs test test-all bench record readme format clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
@@ -54,6 +54,9 @@ book: $(READY)  ## execute the chapters, build the pages strictly, say which pag
 	  grep -E 'WARNING|ERROR|rror:' build/book.log || tail -n 30 build/book.log; \
 	  echo "make book: a strict build allows no warning; its whole log: build/book.log"; exit 1; }
 	@echo "Open $(abspath book/_build/html/index.html)"
+
+pdf: book  ## the book as one PDF (needs Chromium)
+	@$(BIN)/python -m accel_core pdf
 
 chapters: $(EXECUTED)
 	@:

@@ -155,6 +155,20 @@ def runs(name: str):
     return run_table(found)
 
 
+def pdf() -> int:
+    """Print the built book as one PDF (needs Chromium): book/_build/book.pdf."""
+    from .pdf import NoBrowser, print_book
+
+    out = ROOT / "book" / "_build" / "book.pdf"
+    try:
+        count = print_book(ROOT / "_toc.yml", ROOT / "book" / "_build" / "html", out)
+    except (NoBrowser, FileNotFoundError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(f"{out}: {count} pages")
+    return 0
+
+
 def readme() -> int:
     """Write what is generated anew: README.md's sections, its figure, contents, parameters."""
     from .commands import parameter_page
@@ -226,7 +240,7 @@ def parser() -> argparse.ArgumentParser:
         help="say what there is to compute, "
         "how long it would take, and how much memory; compute nothing",
     )
-    for function in (readme, outputs, costs):
+    for function in (pdf, readme, outputs, costs):
         add(function)
     return top
 

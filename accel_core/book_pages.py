@@ -49,6 +49,7 @@ LIBRARY = (
     "intervals",
     "chapter",
     "own_data",
+    "pdf",
 )
 LABEL = re.compile(r"\b(thm|eq)(?:-[a-z0-9]+)+\b")
 
