@@ -48,7 +48,7 @@ $(READY): requirements.txt pyproject.toml
 
 book: $(READY)  ## execute the chapters, build the pages strictly, say which page to open
 	@$(MAKE) --jobs $(JOBS) --keep-going chapters
-	@mkdir -p build
+	@mkdir -p build && rm -rf book/_build/html/_{downloads,images,sources}  # named by content: the old ones would stay
 	@$(BIN)/jupyter-book build book --config _config.yml --toc $(abspath _toc.yml) --path-output book \
 	  -W -n --keep-going --all -q >build/book.log 2>&1 || { \
 	  grep -E 'WARNING|ERROR|rror:' build/book.log || tail -n 30 build/book.log; \

@@ -177,6 +177,31 @@ def robustness(runs: pd.DataFrame, at: Sequence[int]) -> pd.DataFrame:
     return pd.DataFrame(table).sort_values(["base rate", "std"], ignore_index=True)
 
 
+def draw_group(axes: Axes, runs: pd.DataFrame, by: str, half: int = 250) -> None:
+    """Printed loss of each run, running means; a colour per value of ``by``, original dashed."""
+    values = sorted(runs[by].unique())
+    for _, run in runs.iterrows():
+        line = smooth(printed(run), half)
+        axes.semilogy(
+            *(series[:: max(1, len(line) // POINTS)] for series in (np.arange(len(line)), line)),
+            color=f"C{values.index(run[by])}",
+            ls="-" if run.factored else "--",
+            label=f"{'factored' if run.factored else 'original'}, {run[by]:g}",
+        )
+
+
+def bare(runs: pd.DataFrame) -> pd.DataFrame:
+    """The runs without penalty and dropout."""
+    return runs[runs.penalty.eq("none")]
+
+
+def appendix(runs: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The first start's runs at each base rate, and at each std of the dense layers."""
+    first = runs[runs.seed.eq(0) & runs.penalty.eq("product")]
+    stds = first.assign(std=first.dense_std.fillna(first["std"]))
+    return first[first.dense_std.isna()], stds[stds.rate.eq(Convolutional.rate)]
+
+
 def running_mean(part: str, half: int = 250):
     """The curve of a part of the printed loss, for `draw`."""
     return lambda run: smooth(run[part], half)

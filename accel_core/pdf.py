@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["BROWSERS", "NoBrowser", "Printed", "join", "pages", "print_book"]
+__all__ = ["NoBrowser", "Printed", "join", "pages", "print_book"]
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FLAGS = ["--no-sandbox", "--disable-gpu"]
