@@ -8,17 +8,21 @@
   chapters (thm-end-to-end, eq-end-to-end) becomes a link to its statement or equation.
 """
 
+import io
 import json
 import pkgutil
 import re
 from collections.abc import Callable
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
+
+import pandas as pd
 
 import accel_core
 
 from . import commands
-from .figures import CSV
+from .figure_data import NUMBERS, RUNS, summary
 from .theory.check import TITLES
 
 __all__ = ["bibtex", "linked", "modules", "reference", "setup", "superfluous", "with_box"]
@@ -51,6 +55,7 @@ LIBRARY = (
     "own_data",
     "pdf",
 )
+DRAWN_WITH = ("matplotlib", "numpy", "pandas", "torch")
 LABEL = re.compile(r"\b(thm|eq)(?:-[a-z0-9]+)+\b")
 
 
@@ -116,22 +121,49 @@ def with_box(source: str, box: str) -> str:
 
 
 def with_data(source: str, folder: Path, chapter: str) -> str:
-    """The notebook `source` (JSON) with a link below each figure to its numbers, which are taken
-    out of the outputs and written to `folder` as CSV."""
+    """The notebook `source` (JSON) with, below each figure, a link to its numbers and folded away
+    the details of its runs. Both are taken out of the outputs, and written to `folder` as CSV."""
     content = json.loads(source)
     cells = []
     for cell in content["cells"]:
         cells.append(cell)
         for output in cell.get("outputs", ()):
-            text = "".join(output.get("data", {}).pop(CSV, ""))
-            if text:
-                folder.mkdir(parents=True, exist_ok=True)
-                name = f"{chapter}-figure-{len(cells)}.csv"
-                (folder / name).write_text(text, encoding="utf8")
-                link = f"{{download}}`The figure's numbers (CSV) <data/{name}>`"
+            offered = output.get("data", {})
+            tables = {
+                kind: "".join(offered.pop(kind)) for kind in (NUMBERS, RUNS) if kind in offered
+            }
+            if tables:
+                name = f"{chapter}-figure-{len(cells)}"
+                text = _below(tables, folder, name, cell.get("metadata", {}).get("papermill", {}))
                 below = {"cell_type": "markdown", "id": f"figure-{len(cells)}", "metadata": {}}
-                cells.append(below | {"source": [link]})
+                cells.append(below | {"source": [text]})
     return json.dumps(content | {"cells": cells})
+
+
+def _below(tables: dict[str, str], folder: Path, name: str, executed: dict) -> str:
+    """What stands below a figure (MyST): the link to its numbers, the fold with its runs."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.csv").write_text(tables[NUMBERS], encoding="utf8")
+    runs = pd.read_csv(io.StringIO(tables[RUNS]))
+    lines = summary(runs)
+    if executed.get("duration") is not None:
+        drawn = f"{pd.to_datetime(executed['end_time']):%Y-%m-%d}, in {executed['duration']:.1f} s"
+        lines["drawn"] = f"{drawn}, with {', '.join(f'{n} {version(n)}' for n in DRAWN_WITH)}"
+    if len(runs):
+        (folder / f"{name}-runs.csv").write_text(tables[RUNS], encoding="utf8")
+        lines["all of them"] = (
+            f"{{download}}`one a line, with record keys (CSV) <data/{name}-runs.csv>`"
+        )
+    rows = "\n".join(f"| {title} | {text} |" for title, text in lines.items())
+    return f"""{{download}}`The figure's numbers (CSV) <data/{name}.csv>`
+
+:::{{dropdown}} Run details
+:class-container: run-it
+| Detail | Value |
+|---|---|
+{rows}
+:::
+"""
 
 
 def bibtex(citation: dict) -> str:

@@ -231,5 +231,6 @@ def keep_outputs(executed: Path, notebook: Path) -> None:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = done.outputs, done.execution_count
             for output in cell.outputs:
-                output.get("data", {}).pop("text/csv", None)  # a figure's numbers, for the book
+                for kind in ("text/csv", "text/x-accel-runs"):  # a figure's, for the book alone
+                    output.get("data", {}).pop(kind, None)
     nbformat.write(target, notebook)

@@ -104,7 +104,7 @@ def compute(
         )
     _check_device(device)
     data, digest = digits() if missing else (None, "")
-    folder = records.cache_folder() / "checkpoints"
+    folder = datasets.cache_folder() / "checkpoints"
     folder.mkdir(parents=True, exist_ok=True)
     checkpoints = {spec: folder / f"{key(spec)}-{digest[:8]}.pt" for spec in missing}
     stopped, adding, step = Event(), Lock(), dict.fromkeys(missing, -1)
@@ -188,12 +188,13 @@ def cost(workers: int) -> str:
 
 
 def frame(rows: dict[Convolutional, Row]) -> pd.DataFrame:
-    """One row per run: the specification's fields, ``name``, ``status``, ``diverged_at``,
-    ``seconds`` and the arrays of `Training.series`."""
+    """One row per run: ``key`` in the record, the specification's fields, ``name``, ``status``,
+    ``diverged_at``, ``seconds`` and the arrays of `Training.series`."""
     return pd.DataFrame(
         [
             {
-                **asdict(spec), "name": spec.name, "seconds": each.provenance["seconds"],
+                "key": each.key, **asdict(spec), "name": spec.name,
+                "seconds": each.provenance["seconds"],
                 **each.summary, **each.series, **each.arrays,
             }
             for spec, each in rows.items()

@@ -3,13 +3,14 @@
 Numbers over starts are medians with their range, as `intervals.median_interval` prints them.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from . import figures
+from . import figure_data, figures
+from .claims.base import Verdict
 from .intervals import median_interval
 from .minibatch_losses import deviation, gap, smooth
 from .minibatch_losses import speedups as minibatch_speedups
@@ -22,6 +23,7 @@ COUNTERPARTS = {
     PRODUCT: "overparameterized",
     FACTORS: "overparameterized",
 }
+BARE = "no penalty, no dropout"
 POINTS = 800  # of a line that is drawn
 COLOURS = dict(zip(COUNTERPARTS, map(figures.depth_colour, (1, 2, 3)), strict=True))
 
@@ -40,6 +42,7 @@ def printed(run: pd.Series) -> np.ndarray:
 def draw(axes: Axes, runs: pd.DataFrame, curve, **style) -> None:
     """One line per start of each of the figure's networks; ``curve(run)`` gives x and y, or y."""
     for name, colour in COLOURS.items():
+        figure_data.shows(axes.figure, _starts(runs, name).key)
         for number, (_, run) in enumerate(_starts(runs, name).iterrows()):
             values = curve(run)
             x, y = values if isinstance(values, tuple) else (np.arange(len(values)), values)
@@ -125,7 +128,7 @@ def speedups(runs: pd.DataFrame, targets: dict[str, Sequence[float]]) -> pd.Data
         for reading, name in (("product", PRODUCT), ("factors", FACTORS))
     ]
     one, other = (bare[bare.factored.eq(value)] for value in (False, True))
-    compared.append(("no penalty, no dropout", "cross-entropy", one, other))
+    compared.append((BARE, "cross-entropy", one, other))
     return pd.DataFrame(
         row
         for which, what, original, factored in compared
@@ -179,6 +182,7 @@ def robustness(runs: pd.DataFrame, at: Sequence[int]) -> pd.DataFrame:
 
 def draw_group(axes: Axes, runs: pd.DataFrame, by: str, half: int = 250) -> None:
     """Printed loss of each run, running means; a colour per value of ``by``, original dashed."""
+    figure_data.shows(axes.figure, runs.key)
     values = sorted(runs[by].unique())
     for _, run in runs.iterrows():
         line = smooth(printed(run), half)
@@ -200,6 +204,21 @@ def appendix(runs: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     first = runs[runs.seed.eq(0) & runs.penalty.eq("product")]
     stds = first.assign(std=first.dense_std.fillna(first["std"]))
     return first[first.dense_std.isna()], stds[stds.rate.eq(Convolutional.rate)]
+
+
+def beyond_the_figure(speedups: pd.DataFrame, robust: Mapping[str, Verdict]) -> str:
+    """Sentences (Markdown) on depth without penalty and dropout, and on the gap's robustness."""
+    lines = []
+    for row in speedups.to_dict("records"):
+        if row["runs"] == BARE:
+            lines.append(
+                f"- Without penalty and dropout, speed-up to a cross-entropy of {row['target']}: "
+                f"{row['speed-up']} (starts: {row['starts']})."
+            )
+    for of, verdict in robust.items():
+        why = f"; {verdict.condition}" if verdict.condition else ""
+        lines.append(f"- The same gap at other {of}: *{verdict.outcome}*{why}.")
+    return "\n".join(lines)
 
 
 def running_mean(part: str, half: int = 250):

@@ -41,6 +41,7 @@ __all__ = [
     "Dataset",
     "ImageDataset",
     "Images",
+    "cache_folder",
     "load",
     "outlier_rows",
     "standardize",
@@ -240,7 +241,7 @@ def load(
         raise DataUnavailable(name, [*reasons, "download: not allowed here"])
     for mirror in PUBLICATIONS[_RECIPES[name].publication].mirrors:
         try:
-            return _download(name, mirror, _cache())
+            return _download(name, mirror, cache_folder())
         except DataCorrupted as error:
             reasons.append(f"{mirror}: what it sent was refused: {error.why}")
         except OSError as error:  # those of requests are OSErrors, too
@@ -254,10 +255,11 @@ def _places(folder: str | Path | None, name: str) -> Iterator[tuple[str, Path | 
     if given is not None and not Path(given).is_dir():
         raise DataUnavailable(name, [f"{label} ({given}): no such folder; correct or unset it"])
     yield label, None if given is None else Path(given)
-    yield "the user's cache", _cache()
+    yield "the user's cache", cache_folder()
 
 
-def _cache() -> Path:
+def cache_folder() -> Path:
+    """The user's own cache: the environment variable ACCEL_CACHE, or the system's cache folder."""
     return Path(os.environ.get("ACCEL_CACHE") or pooch.os_cache("accel_core"))
 
 

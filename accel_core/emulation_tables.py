@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from . import figures, saddle, side_runs
+from . import figure_data, figures, saddle, side_runs
 from .chapter_tables import deviation_table, sci
 from .claims import emulation, printed
 from .claims.base import Runs, select
@@ -148,7 +148,8 @@ def draw_curves(runs: Runs, rates: Mapping[int, float]) -> None:
 def draw_apart(runs: Runs) -> None:
     """Largest distance between two models after the first tenth of the axis, against the rate."""
     frame = runs(emulation.EXPERIMENT)
-    _, panels = figures.panels(2, sharey=True)
+    figure, panels = figures.panels(2, sharey=True)
+    figure_data.shows(figure, frame.key)
     for axes, p in zip(panels, emulation.LOSSES, strict=True):
         for kind, pairs in KINDS.items():
             for name, pair in pairs.items():

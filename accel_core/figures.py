@@ -12,17 +12,15 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection, PathCollection, QuadMesh
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
+from . import figure_data
 from .statistics import distance_at
 
 __all__ = [
     "DEPTH_COLOURS",
     "curves",
-    "data",
     "depth_colour",
     "diverged",
     "panels",
@@ -36,7 +34,6 @@ PRINTED = Path(__file__).resolve().parent.parent / "book" / "reference" / "paper
 #: Okabe and Ito's palette: told apart with any colour vision, and in grey.
 DEPTH_COLOURS = {1: "#0072B2", 2: "#D55E00", 3: "#009E73", 4: "#CC79A7", 8: "#56B4E9"}
 INK = "#222222"
-CSV = "text/csv"
 
 
 def use_style() -> None:
@@ -73,61 +70,7 @@ def use_style() -> None:
     except ImportError:  # not in a notebook
         return
     if (shell := get_ipython()) and os.environ.get("ACCEL_FIGURE_DATA"):
-        _with_data(shell)
-
-
-def _with_data(shell) -> None:
-    """From now on a figure's output holds its numbers too, as text/csv: `make book` asks for them
-    by ACCEL_FIGURE_DATA, `book_pages` offers them below the figure, stored outputs lack them."""
-    from IPython.core.formatters import BaseFormatter
-
-    class Csv(BaseFormatter):
-        format_type, print_method = CSV, "_repr_csv_"
-
-    formatter = Csv(parent=shell.display_formatter)
-    formatter.for_type(Figure, lambda figure: data(figure).to_csv(index=False))
-    shell.display_formatter.formatters[CSV] = formatter
-
-
-def data(figure: Figure) -> pd.DataFrame:
-    """What a figure shows, to six digits: panel, kind (line, points, band, bar, cell), label, x, y
-    and, for cells, value. A band is the polygon around it."""
-    rows = []
-
-    def add(panel, kind, label, x, y, value=None):
-        label = "" if str(label).startswith("_") else label
-        values = np.full(np.shape(x), np.nan) if value is None else value
-        rows.extend((panel, kind, label, *numbers) for numbers in zip(x, y, values, strict=True))
-
-    for number, axes in enumerate(figure.axes, start=1):
-        panel = axes.get_title() or f"panel {number}"
-        for line in axes.lines:
-            if line.get_transform() == axes.transData:  # a rule across the panel is no data
-                add(panel, "line", line.get_label(), *map(np.asarray, line.get_data(orig=False)))
-        for each in axes.collections:
-            if isinstance(each, PathCollection):
-                add(panel, "points", each.get_label(), *np.asarray(each.get_offsets()).T)
-            elif isinstance(each, QuadMesh):
-                corners = each.get_coordinates()
-                middle = (corners[:-1, :-1] + corners[1:, 1:]) / 2
-                value = np.ma.filled(np.ma.asarray(each.get_array(), float), np.nan)
-                add(panel, "cell", each.get_label(), *middle.reshape(-1, 2).T, value.ravel())
-            else:
-                kind = "line" if isinstance(each, LineCollection) else "band"
-                for path in each.get_paths():
-                    add(panel, kind, each.get_label(), *path.vertices.T)
-        for bar in (patch for patch in axes.patches if isinstance(patch, Rectangle)):
-            add(panel, "bar", bar.get_label(), [bar.get_x() + bar.get_width() / 2],
-                [bar.get_y() + bar.get_height()])  # fmt: skip
-        for image in axes.images:
-            values = np.ma.filled(np.ma.asarray(image.get_array(), float), np.nan)
-            if values.ndim == 2:
-                y, x = np.indices(values.shape)
-                add(panel, "cell", image.get_label(), x.ravel(), y.ravel(), values.ravel())
-    table = pd.DataFrame(rows, columns=["panel", "kind", "label", "x", "y", "value"])
-    for name in ("x", "y", "value"):
-        table[name] = [f"{v:.6g}" if np.isfinite(v) else "" for v in table[name].astype(float)]
-    return table if (table.value != "").any() else table.drop(columns="value")
+        figure_data.register(shell.display_formatter)
 
 
 def depth_colour(depth: int) -> str:
@@ -177,6 +120,7 @@ def curves(
     `per_rate`: against rate × iterations instead of iterations. A start that has diverged makes the
     median infinite once it is the middle one; the band ends with the last run that lives.
     """
+    figure_data.shows(axes.figure, runs.key)
     end = max(iteration[-1] for iteration in runs.iteration)
     # enough points for either kind of axis
     grids = (grid(max(start, 1), end, points) for grid in (np.geomspace, np.linspace))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from . import figures, saddle, side_runs
+from . import figure_data, figures, saddle, side_runs
 from .chapter_tables import sci
 from .claims import identity, printed, races
 from .claims.base import Runs, select
@@ -129,6 +129,7 @@ def draw_failures(runs: Runs) -> None:
         panels, ((1, identity.EXPERIMENT), (128, identity.WIDE)), strict=True
     ):
         frame = runs(name)
+        figure_data.shows(axes.figure, frame[frame.depth.isin((4, 8))].key)
         for shift, depth in enumerate((4, 8)):
             for start, marker in ((identity.NEAR_ZERO, "o"), (identity.IDENTITY, "^")):
                 model = select(frame, depth=depth, start=start)

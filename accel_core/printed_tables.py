@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from . import figures
+from . import figure_data, figures
 from .chapter_tables import sci
 from .claims.base import Runs, select
 from .claims.printed import deviations
@@ -139,6 +139,7 @@ def draw_limit(rows, points: int = 25) -> None:
         axes.set_title("not drawn: needs the data's rows", fontsize=10)
         return
     row = next(iter(rows.values()))
+    figure_data.shows(axes.figure, [row.key])
     late = row.series["iteration"] >= 1000
     matrices = row.arrays["trace"].reshape(late.sum(), -1)
     chosen = np.unique(np.linspace(0, late.sum() - 1, points).astype(int))

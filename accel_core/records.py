@@ -20,11 +20,12 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import pooch
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-__all__ = ["Record", "RecordError", "Row", "cache_folder", "committed", "personal"]
+from .datasets import cache_folder
+
+__all__ = ["Record", "RecordError", "Row", "committed", "personal"]
 
 COMMITTED = Path(__file__).resolve().parent.parent / "book" / "record"
 
@@ -78,11 +79,6 @@ class Row:
 
 def _json(value: dict) -> str:
     return json.dumps(value, sort_keys=True)
-
-
-def cache_folder() -> Path:
-    """The user's own cache: the environment variable ACCEL_CACHE, or the system's cache folder."""
-    return Path(os.environ.get("ACCEL_CACHE") or pooch.os_cache("accel_core"))
 
 
 class Record:

@@ -24,7 +24,7 @@ import numpy as np
 import scipy.linalg  # noqa: F401  numba loads it, and with it another BLAS, too late to be limited
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from . import records
+from . import datasets
 from .experiments import Spec
 from .losses import Problem
 from .records import Row
@@ -133,7 +133,7 @@ def as_rows(
 
 def checkpoints() -> Path:
     """Where this machine keeps the states of unfinished shards."""
-    return records.cache_folder() / "checkpoints"
+    return datasets.cache_folder() / "checkpoints"
 
 
 def checkpoint(specs: Sequence[Spec]) -> str:

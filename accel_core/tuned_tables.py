@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from . import chapter, figures, recheck, sweeps
+from . import chapter, figure_data, figures, recheck, sweeps
 from .chapter_tables import sci
 from .claims.base import Runs
 from .claims.comparisons import Instance, assess, single_layer_target
@@ -93,7 +93,8 @@ def printed_table(runs: Runs) -> pd.DataFrame:
 
 def draw_rates(frame: pd.DataFrame) -> None:
     """Distance at the end against the rate, a dot per start, a cross where it diverged."""
-    _, axes = figures.panels(frame.p.nunique())
+    figure, axes = figures.panels(frame.p.nunique())
+    figure_data.shows(figure, frame.key)
     for panel, (p, of_loss) in zip(axes, frame.groupby("p"), strict=True):
         for depth, group in of_loss.groupby("depth"):
             colour = figures.depth_colour(depth)

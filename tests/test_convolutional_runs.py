@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from accel_core import convolutional_runs as runs
-from accel_core import records, tutorial
+from accel_core import datasets, records, tutorial
 from accel_core.records import RecordError
 
 TINY = tutorial.Convolutional(
@@ -53,7 +53,7 @@ def test_a_run_is_computed_once_kept_and_found_again(data, monkeypatch):
     direct = tutorial.train(TINY, data)
     np.testing.assert_array_equal(runs.printed(first), direct.losses.sum(1, dtype=torch.float64))
     np.testing.assert_array_equal(first.arrays["test_accuracy"], [direct.epochs[0][3]])
-    assert not list((records.cache_folder() / "checkpoints").iterdir())
+    assert not list((datasets.cache_folder() / "checkpoints").iterdir())
 
     monkeypatch.setattr(runs, "train", lambda *_, **__: pytest.fail("was computed again"))
     (again,) = runs.compute([TINY]).values()

@@ -2,13 +2,15 @@
 
 import io
 import json
+import re
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 
-from accel_core import book_pages, figures
+from accel_core import book_pages, figure_data, figures, sweeps
 
 
 @pytest.fixture
@@ -26,7 +28,7 @@ def figure():
 
 
 def test_the_numbers_are_those_plotted(figure):
-    table = figures.data(figure)
+    table = figure_data.data(figure)
     line = table[table.kind.eq("line")]
     assert line[["panel", "label", "x", "y"]].values.tolist() == [
         ["ℓ2", "depth 1", "1", "1"], ["ℓ2", "depth 1", "10", "0.5"],
@@ -42,15 +44,20 @@ def test_the_numbers_are_those_plotted(figure):
 
 
 def test_a_changed_curve_changes_the_numbers(figure):
-    before = figures.data(figure)
+    before = figure_data.data(figure)
     line = figure.axes[0].lines[0]
     line.set_ydata(np.asarray(line.get_ydata()) * 1.0001)
-    assert not figures.data(figure).equals(before)
+    assert not figure_data.data(figure).equals(before)
 
 
 def test_a_page_offers_them_below_the_figure(figure, tmp_path):
-    numbers = figures.data(figure)
-    output = {"data": {"text/csv": numbers.to_csv(index=False), "image/svg+xml": ""}}
+    numbers = figure_data.data(figure)
+    none = figure_data.runs(figure).to_csv(index=False)
+    output = {
+        "data": {
+            "text/csv": numbers.to_csv(index=False), figure_data.RUNS: none, "image/svg+xml": "",
+        }
+    }  # fmt: skip
     cells = [
         {"cell_type": "code", "outputs": [output]},
         {"cell_type": "markdown", "source": "next"},
@@ -60,5 +67,54 @@ def test_a_page_offers_them_below_the_figure(figure, tmp_path):
     assert first["outputs"][0]["data"] == {"image/svg+xml": ""}
     assert last["source"] == "next"
     assert "(CSV) <data/20-x-figure-1.csv>" in link["source"][0]
+    assert "none of the record" in link["source"][0]
     kept = (tmp_path / "20-x-figure-1.csv").read_text("utf8")
     assert pd.read_csv(io.StringIO(kept), dtype=str, keep_default_na=False).equals(numbers)
+
+
+def test_a_figure_s_runs_are_those_drawn(figure):
+    table = sweeps.frame("tuned_rates")
+    drawn = table[(table.depth == 2) & (table.p == 4) & (table.rate == 1e-5)]
+    figures.curves(figure.axes[0], drawn, "C0")
+    figures.curves(figure.axes[1], drawn[:2], "C1")  # again: listed once
+    runs = figure_data.runs(figure)
+    assert sorted(runs.key) == sorted(drawn.key) and len(runs) == 5
+    found = figure_data.summary(runs)
+    assert found["runs"] == "5 from the record"
+    assert (found["depth"], found["seed"]) == ("2", "0, 1, 2, 3, 4")
+    assert (found["rate"], found["iterations"]) == ("1e-05", "1,000,000")
+    assert "numba" in found["versions"] and float(found["cost"].split()[0]) > 0
+
+
+def test_of_many_values_the_first_and_the_last_are_named():
+    table = figure_data.runs(plt.figure()).assign(key=[])
+    rates = [10.0**-i for i in range(9)]
+    made = {"computed": "2026-01-02T03:04:05+00:00", "machine": "m", "versions": "v"} | {
+        "kept in": "here"
+    }
+    table = pd.DataFrame([{"key": "k", "rate": rate, **made, "core seconds": 1} for rate in rates])
+    assert figure_data.summary(table)["rate"] == "1e-08 … 1 (9 values)"
+
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = ROOT / "book" / "_build" / "html"
+
+
+@pytest.mark.skipif(not PAGES.is_dir(), reason="the book is not built: run `make book`")
+@pytest.mark.parametrize("page", sorted(PAGES.glob("executed/*.html")), ids=lambda path: path.stem)
+def test_every_figure_has_words_a_caption_its_numbers_and_its_runs(page):
+    text = page.read_text("utf8")
+    _, *figures_ = text.split('<div class="output figure">')
+    assert text.count("<img alt") == len(figures_)
+    for below in figures_:
+        words, source = re.search(r'<img alt="([^"]*)" src="([^"]*)"', below).groups()
+        assert len(words) > 30 and Path(source).name not in words, f"without words: {source}"
+        numbers, details = below.find("figure's</span>"), below.find("Run details")
+        assert 0 < numbers < details, words
+        assert "<figcaption" in below or "<p><strong>" in below[details:], f"no caption: {words}"
+    keys = set(pd.read_csv(ROOT / "book" / "record" / "index.csv").key)
+    for table in PAGES.glob(f"_downloads/*/{page.stem}-figure-*-runs.csv"):
+        runs = pd.read_csv(table)
+        own = page.stem.startswith("50-")  # the reader's data are not in the record
+        assert own or set(runs["kept in"]) == {"the record"}
+        assert set(runs.key[runs["kept in"].eq("the record")]) <= keys

@@ -278,7 +278,8 @@ def test_every_chapter_s_page_offers_notebook_text_and_commands(notebook):
     assert [Path(link).name for link in links] == [f"{notebook.stem}.ipynb", f"{notebook.stem}.md"]
     for link in links:  # relative, so that they work from a folder without a server
         offered = (PAGES / "executed" / link).resolve()
-        assert offered.read_bytes() == (notebook.parent / offered.name).read_bytes()
+        same = offered.read_bytes() == (notebook.parent / offered.name).read_bytes()
+        assert same, f"{offered.name} has changed: run `make book`"  # a diff would take minutes
     assert said == [commands.command(notebook), commands.command(notebook, profile="smoke")]
 
 

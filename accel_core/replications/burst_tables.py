@@ -9,6 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
+from .. import figure_data
 from ..chapter import Status, status
 from ..claims.draws import name, share
 from ..claims.levy_wang import BURST
@@ -135,9 +136,11 @@ def picture(found: Sequence[Row], settings: Sequence[tuple[str, str, int, int]])
     )  # fmt: skip
     for column, (dataset, start, depth, width) in zip(axes.T, settings, strict=True):
         for network, colour in (((1, 1), "#888888"), ((depth, width), depth_colour(depth))):
-            trace = _one(found, dataset, start, *network)
-            if trace is None:
+            row = _one(found, dataset, start, *network)
+            if row is None:
                 continue
+            figure_data.shows(fig, [row.key])
+            trace = trace_table(row)
             column[0].plot(trace.iteration, trace.loss, color=colour, label=name(network))
             column[1].plot(trace.iteration, trace.sharpness, color=colour)
         column[1].axhline(trace.edge.iloc[0], color="#222222", linestyle=":", label="2/η")
@@ -153,13 +156,13 @@ def picture(found: Sequence[Row], settings: Sequence[tuple[str, str, int, int]])
     return fig
 
 
-def _one(found: Sequence[Row], dataset: str, start: str, depth: int, width: int):
+def _one(found: Sequence[Row], dataset: str, start: str, depth: int, width: int) -> Row | None:
     for row in found:
         spec = row.spec
         if (spec["dataset"], spec["start"], spec["depth"], spec["width"], spec["seed"]) == (
             dataset, start, depth, width, 0
         ):  # fmt: skip
-            return trace_table(row)
+            return row
     return None
 
 

@@ -199,6 +199,7 @@ def map_table(rows: Sequence[Row]) -> pd.DataFrame:
                         "fast": speed.median_low > 1,
                         "decided": speed.within(lower=1) or speed.within(upper=1),
                         "edge": bool(group.edge.iloc[0] or group.single_edge.iloc[0]),
+                        "keys": tuple(row.key for row in members.row),
                     }
                 )  # fmt: skip
     return pd.DataFrame(found).assign(predicted_fast=lambda t: t.predicted > 1)

@@ -11,6 +11,7 @@ import pandas as pd
 import torch
 from scipy.stats import binomtest
 
+from .. import figure_data
 from ..chapter import Status, status
 from ..claims.base import Claim
 from ..claims.draws import (
@@ -66,10 +67,15 @@ def draw_rows(profile: str, seeds: int = 2) -> list[Row]:
     return obtain(tasks, "levy_wang", look_up=False)
 
 
+def _in(frame: pd.DataFrame, *cells: dict) -> pd.Series:
+    """Which rows are of one of these cells."""
+    found = (np.all([frame[n] == v for n, v in (CELL | cell).items()], axis=0) for cell in cells)
+    return np.any(list(found), axis=0)
+
+
 def pivot(frame: pd.DataFrame, column: str = "final", **cell) -> pd.DataFrame:
     """Draws × architectures of one cell; the defaults are the report's first figure."""
-    for key, value in (CELL | cell).items():
-        frame = frame[frame[key] == value]
+    frame = frame[_in(frame, cell)]
     drawn = "rows_split" if (CELL | cell)["split"] == "rows" else "seed"
     return frame.pivot(index=drawn, columns=["depth", "width"], values=column)
 
@@ -172,6 +178,7 @@ def figure(frame: pd.DataFrame, cells: dict[str, dict]) -> plt.Figure:
     fig, axes = plt.subplots(
         1, len(cells), figsize=(3.6 * len(cells), 3.6), squeeze=False, layout="constrained"
     )
+    figure_data.shows(fig, frame.key[_in(frame, *cells.values())])
     jitter = np.random.default_rng(0)
     for ax, (title, cell) in zip(axes[0], cells.items(), strict=True):
         finals = pivot(frame, **cell)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
+from .. import figure_data
 from ..chapter import Status, status
 from ..intervals import share_interval
 from ..records import RecordError
@@ -98,6 +101,7 @@ def figure(found: pd.DataFrame, rule: str = "GD") -> plt.Figure:
         ax.set_yticks(range(len(ps)), [f"{p:g}" for p in ps])
         ax.set_title(f"{start.replace('_', ' ')}, depth {depth}", fontsize=10)
         ax.grid(False)
+    figure_data.shows(fig, chain.from_iterable(cells["keys"]))
     fig.supxlabel("condition number", fontsize=10)
     fig.supylabel("p", fontsize=10)
     fig.colorbar(image, ax=axes, label="log2 speed-up over one layer")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
+from .. import figure_data
 from ..chapter import Status, status
 from ..datasets import DataUnavailable
 from ..experiments import experiment
@@ -63,6 +64,7 @@ def steps(profile: str, found: Sequence[Row]) -> pd.DataFrame:
                         "order": order, "step": number, "what": words, "depth": depth,
                         "speedup": median_interval(cell.low, cell.high),
                         "gain": median_interval(cell.gain),
+                        "keys": cell["keys"].iloc[0],
                         "rate": cell.rate.iloc[0], "single_rate": cell.single_rate.iloc[0],
                         "edge": " ".join(dict.fromkeys(filter(None, [cell.edge.iloc[0],
                                                                cell.single_edge.iloc[0]]))),
@@ -75,11 +77,18 @@ def _outcome(profile: str, setting: Setting, by_key: dict[str, Row]) -> pd.DataF
     if profile == "paper" and setting.budget == PAPERS:
         tuned = frame(experiment("tuned_rates").name)
         own = tuned[(tuned.p == setting.p) & (tuned.rate <= setting.upper)]
-        return compare(own, PAPERS, setting.upper)
+        return _with_keys(compare(own, PAPERS, setting.upper), own.key)
     iterations = max(setting.budget, walk.MEDIUM) if profile == "paper" else SMALL
     seeds = range(SEEDS if profile == "paper" else 2)
     members = [by_key[key] for s in seeds if (key := setting.cell(iterations, s).key) in by_key]
-    return compare(run_tables(members), setting.budget, setting.upper) if members else _NOTHING
+    if not members:
+        return _NOTHING
+    found = compare(run_tables(members), setting.budget, setting.upper)
+    return _with_keys(found, (row.key for row in members))
+
+
+def _with_keys(found: pd.DataFrame, keys: Iterable[str]) -> pd.DataFrame:
+    return found.assign(keys=[tuple(keys)] * len(found))
 
 
 _NOTHING = pd.DataFrame(columns=["depth"])
@@ -106,6 +115,7 @@ def figure(table: pd.DataFrame) -> plt.Figure:
     for depth in sorted(table.depth.unique()):
         axes[0, -1].plot([], [], "o", color=depth_colour(depth), label=f"depth {depth}")
     axes[0, -1].legend(loc="center left")
+    figure_data.shows(fig, itertools.chain.from_iterable(table["keys"]))
     plt.close(fig)  # shown once, as the cell's value
     return fig
 
