@@ -37,14 +37,23 @@ def data(names: list[str]) -> int:
 
 def experiments() -> int:
     """List the experiments: their runs, and how many of these are in the record."""
+    from . import convolutional_runs
     from .experiments import EXPERIMENTS
     from .records import committed
+    from .tutorial import Convolutional
 
     record = committed()
     for name, experiment in EXPERIMENTS.items():
         keys = [spec.key for spec in experiment.specs()]
         iterations = f"{experiment.iterations:,} iterations"
         print(f"{name}: {len(keys)} runs of {iterations}, {len(record.find(keys))} recorded")
+    for name, make in _tasks().items():
+        keys = [task.key for task in make()]
+        print(f"{name}: {len(keys)} runs, {len(record.find(keys))} recorded")
+    keys = [convolutional_runs.key(spec) for spec in convolutional_runs.specs()]
+    iterations = f"{Convolutional.steps:,} minibatches"
+    count = f"{len(record.find(keys))} recorded"
+    print(f"{convolutional_runs.NAME}: {len(keys)} runs of {iterations}, {count}")
     return 0
 
 
@@ -86,6 +95,30 @@ def record(
                 shard = promote(name)
             print(f"{name}: {shard.relative_to(ROOT) if shard else 'complete, nothing to add'}")
     return 0
+
+
+def anew(names: list[str], workers: int | None = None) -> int:
+    """Compute experiments from nothing and compare every run with the record, which stays as it is.
+
+    Takes as long as recording them did, and says how long that was.
+    """
+    import joblib
+
+    from .anew import compute_anew
+    from .experiments import EXPERIMENTS
+
+    failed = 0
+    for name in names or (*EXPERIMENTS, *_tasks()):
+        it = compute_anew(name, workers or joblib.cpu_count())
+        print(
+            f"{name}: {it.runs - len(it.others):,} of {it.runs:,} runs are the recorded ones "
+            f"(deviations up to {it.worst:.0e}); {_duration(it.seconds)} on {it.workers} processes",
+            flush=True,
+        )
+        for key in it.others:
+            print(f"  not the recorded one: {key}")
+        failed |= bool(it.others)
+    return int(failed)
 
 
 def _tasks() -> dict:
@@ -229,6 +262,9 @@ def parser() -> argparse.ArgumentParser:
     recording = add(record)
     recording.add_argument("names", nargs="*", metavar="NAME", help="experiments (default: all)")
     recording.add_argument("--workers", type=int, help="processes (default: one for each core)")
+    fresh = add(anew)
+    fresh.add_argument("names", nargs="*", metavar="NAME", help="experiments (default: all)")
+    fresh.add_argument("--workers", type=int, help="processes (default: one for each core)")
     recording.add_argument(
         "--scheduler",
         metavar="tcp://HOST:PORT",

@@ -49,6 +49,7 @@ LIBRARY = (
     "sweeps",
     "estimates",
     "recheck",
+    "anew",
     "statistics",
     "intervals",
     "chapter",

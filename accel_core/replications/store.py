@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import platform
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -94,16 +95,16 @@ def obtain(
     """Rows of all tasks, in order: recorded ones looked up, the others computed and kept.
 
     With CI set in the environment a missing one raises `MissingRuns`. `look_up=False` computes all
-    and keeps nothing (profile `smoke`).
+    in this process and keeps nothing (profile `smoke`), or, with a `store`, nothing but there.
     """
-    if not look_up:
+    if not look_up and store is None:
         return [_work(task) for task in tasks]
-    found = recorded(tasks, group)
+    found = recorded(tasks, group) if look_up else {}
     if store is not None:
         found |= store.find(task.key for task in tasks if task.key not in found)
     store = _group(personal(), group) if store is None else store
     missing = [task for task in tasks if task.key not in found]
-    if missing and os.environ.get("CI"):
+    if look_up and missing and os.environ.get("CI"):
         raise MissingRuns(
             f"{len(missing)} of {len(tasks)} tasks of {group} are not in the record, for instance "
             f"{missing[0]}: run `python -m accel_core record {group}` and commit the result"
@@ -132,8 +133,10 @@ def _chunk(tasks: Iterable[Task]) -> list[Row]:
 def _work(task: Task) -> Row:
     torch.set_num_threads(1)
     numba.set_num_threads(1)
+    began = time.perf_counter()
     outcome = task.run()
     provenance = {
+        "seconds": round(time.perf_counter() - began, 3),
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "versions": {m.__name__: m.__version__ for m in (np, numba, torch)},
