@@ -2,12 +2,15 @@
 
 import xml.etree.ElementTree as ET
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from accel_core.claims import CLAIMS, OUTCOMES, SOURCES, Claim, Verdict, table
+from accel_core.__main__ import runs
+from accel_core.claims import CLAIMS, OUTCOMES, SOURCES, Claim, Verdict, table, tuned_rates
 from accel_core.claims.page import MARKS, NAMES, number, page, summary
 from accel_core.intervals import Estimate
+from accel_core.replications import points
 
 
 def fixed(id, source, outcome, condition="", **evidence):
@@ -91,6 +94,57 @@ def test_all_claims_without_any_run():
     everything = table({})
     assert len(parsed(page(everything)._repr_html_()).findall("details")) == len(CLAIMS)
     assert summary(everything).loc["all"].sum() == len(CLAIMS)
+
+
+def entry(runs, id):
+    """The entry of a claim on the page that these runs give."""
+    (claim,) = [claim for claim in CLAIMS if claim.id == id]
+    return parsed(page(table(runs, [claim]))._repr_html_()).find("details")
+
+
+def test_changing_one_recorded_value_changes_the_page():
+    before = entry(runs, "tuned-l2-order")
+    changed = runs("tuned_rates").copy()
+    model = changed.p.eq(2) & changed.depth.eq(2) & changed.rate.eq(1e-3) & changed.seed.eq(3)
+    (run,) = changed.index[model]
+    changed.at[run, "distance"] = np.r_[changed.distance[run][:-1], 1e-6]
+    changed.at[run, "final"] = 1e-6
+    after = entry(lambda name: changed if name == "tuned_rates" else runs(name), "tuned-l2-order")
+    assert before.get("data-outcome") == "reproduced with a condition"
+    assert after.get("data-outcome") == "not reproduced"
+
+
+def test_changing_one_criterion_changes_the_page(monkeypatch):
+    before = entry(runs, "tuned-curve-l2-depth1")
+    assert before.get("data-outcome") == "reproduced"
+    monkeypatch.setattr(tuned_rates, "SINGLE_LAYER_DEX", 1e-6)
+    after = entry(runs, "tuned-curve-l2-depth1")
+    assert after.get("data-outcome") != "reproduced"
+
+
+# ---- points, which rest on claims ----------------------------------------------------------------
+
+
+def test_points_rest_on_claims_that_there_are():
+    assert {id for point in points.POINTS for id in point.claims} <= {c.id for c in CLAIMS}
+    headings = {point.heading for point in points.POINTS}
+    assert headings == {points.RIGHT, points.OUT, points.THEIRS, points.MISSED}
+
+
+@pytest.mark.parametrize(
+    ("outcome", "stands"),
+    [("reproduced", "yes"), ("reproduced with a condition", "yes"), ("not reproduced", "no longer"),
+     ("cannot be tested", "not tested here")],
+)  # fmt: skip
+def test_a_point_stands_while_its_claims_say_so(monkeypatch, outcome, stands):
+    made = [points.Point(points.RIGHT, "a is below b", ("one", "two"))]
+    monkeypatch.setattr(points, "POINTS", made)
+    claims = [
+        fixed("one", "paper", "reproduced"),
+        fixed("two", "paper", outcome, "why" * (outcome != "reproduced")),
+    ]
+    (row,) = points.points_table({}, claims, points.RIGHT).to_dict("records")
+    assert row["stands"] == stands and f"a < b | two {MARKS[outcome]}" in row["rests on"]
 
 
 @pytest.mark.parametrize(

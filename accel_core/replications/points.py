@@ -34,6 +34,10 @@ RIGHT, OUT = "What the paper got right", "What the paper left out"
 THEIRS, MISSED = "What the replication got right", "What the replication missed"
 #: What each side got right, and what it missed.
 POINTS = (
+    Point(
+        RIGHT, "The theorems hold: balance, the end-to-end rule, its spectrum, no regularizer.",
+        ("theory-balancedness", "theory-end-to-end", "theory-spectrum", "theory-no-regularizer"),
+    ),
     Point(RIGHT, "At ℓ2 depth slows training.", ("tuned-l2-hinders",)),
     Point(RIGHT, "At ℓ4 depth 2 accelerates.", ("tuned-l4-depth2",)),
     Point(RIGHT, "The loss decides whether depth helps.", ("tuned-loss-decides",)),
@@ -41,8 +45,37 @@ POINTS = (
         RIGHT, "An identity start helps deep networks.",
         ("ava-identity", "identity-over-near-zero"),
     ),
+    Point(RIGHT, "Claim 2's rule on one layer follows the networks.", ("emulation-same",)),
+    Point(RIGHT, "At ℓ4 depth speeds Adam up too.", ("explicit-adam", "explicit-adam-a-lot")),
+    Point(
+        RIGHT, "Near zero depth 8 trains at no rate, from an identity start it does.",
+        ("identity-depth8-fails", "identity-rescues-depth8"),
+    ),
+    Point(
+        RIGHT, "Both curves of the convolutional network can be had.",
+        ("convolutional-curve-original", "convolutional-curve-factored"),
+    ),
     Point(OUT, "Depth 3 is not faster than depth 2 throughout.", ("tuned-l4-order",), FAILS),
     Point(OUT, "Printed curves that no rate of the grid gives.", ("tuned-curve-l4-depth1",), FAILS),
+    Point(
+        OUT, "Printed curves of adaptive rules that no rate of the grid gives.",
+        ("explicit-curve-adagrad-depth1", "explicit-curve-adadelta-depth1",
+         "explicit-curve-adam-depth1"), FAILS,
+    ),
+    Point(
+        OUT, "At ℓ4 the printed curves of the emulation are those of a tenth of the stated rate.",
+        ("emulation-curve-l4-depth2-width1", "emulation-curve-l4-depth3-width100"), FAILS,
+    ),
+    Point(OUT, "AdaDelta on one layer outruns depth 3.", ("explicit-adadelta",), FAILS),
+    Point(OUT, "From an identity start depth 8 is not faster than 4.", ("identity-deeper",), FAILS),
+    Point(
+        OUT, "The convolutional network's gain is in the weight penalty, not the cross-entropy.",
+        ("convolutional-faster", "convolutional-bare"), FAILS,
+    ),
+    Point(
+        OUT, "In the example of two points the gain is a constant, not another exponent.",
+        ("theory-two-points",), FAILS,
+    ),
     Point(OUT, "Width matters from a start that is not balanced.", ("ava-width",), FAILS),
     Point(THEIRS, "On ethanol at ℓ2 one layer wins.", ("lw-ethanol-one-layer",)),
     Point(THEIRS, "Draws differ so much that one says little.", ("lw-stochastic",)),
