@@ -10,6 +10,8 @@ from pathlib import Path
 import jupytext
 import nbformat
 import pytest
+from papermill.iorw import load_notebook_node
+from papermill.parameterize import parameterize_notebook
 
 from accel_core import chapter
 
@@ -131,16 +133,28 @@ def test_smoke(notebook, tmp_path):
     assert done.returncode == 0, done.said
 
 
-@every_chapter
-@pytest.mark.parametrize(
+wrong_parameters = pytest.mark.parametrize(
     ("parameter", "said"),
     [
         (("profil", "smoke"), "did you mean -p profile smoke?"),
         (("profile", "papre"), "did you mean -p profile paper?"),
     ],
 )
-def test_every_chapter_refuses_wrong_parameters(notebook, parameter, said, tmp_path):
-    done = papermill(notebook, tmp_path / "out.ipynb", "-p", *parameter)
+
+
+@every_chapter
+@wrong_parameters
+def test_every_chapter_refuses_wrong_parameters(notebook, parameter, said):
+    """As papermill would set them, in the cells before which nothing else is executed."""
+    given = parameterize_notebook(load_notebook_node(str(notebook)), dict([parameter]))
+    begin = [cell.source for cell in given.cells if cell.cell_type == "code"][:3]
+    with pytest.raises(chapter.ParameterError, match=re.escape(said)):
+        exec("\n".join(begin), {})
+
+
+@wrong_parameters
+def test_papermill_ends_with_the_sentence(parameter, said, tmp_path):
+    done = papermill(NOTEBOOKS[0], tmp_path / "out.ipynb", "-p", *parameter)
     assert done.returncode != 0
     assert done.said.splitlines()[-1].endswith(said)
 
