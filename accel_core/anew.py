@@ -28,14 +28,15 @@ SAME = 1e-5
 @dataclass(frozen=True)
 class Anew:
     """What a computation from nothing found: how many runs, in how many seconds on how many
-    processes, the largest relative deviation of those that are the recorded ones, the keys of
-    those that are not."""
+    processes, the largest relative deviation of those that are the recorded ones, and of each
+    other one its key and deviation (infinite: it ended otherwise). Single precision at the edge of
+    stability amplifies round-off, which differs from machine to machine."""
 
     runs: int
     seconds: float
     workers: int
     worst: float
-    others: tuple[str, ...]
+    others: dict[str, float]
 
 
 def compute_anew(name: str, workers: int) -> Anew:
@@ -57,9 +58,9 @@ def compute_anew(name: str, workers: int) -> Anew:
     return Anew(len(todo), seconds, workers, *compare(rows, recorded))
 
 
-def compare(rows: Iterable[Row], recorded: dict[str, Row]) -> tuple[float, tuple[str, ...]]:
-    """(the largest relative deviation among the runs that are the recorded ones, the others)."""
-    worst, others = 0.0, []
+def compare(rows: Iterable[Row], recorded: dict[str, Row]) -> tuple[float, dict[str, float]]:
+    """(the largest relative deviation among the runs that are the recorded ones, the others')."""
+    worst, others = 0.0, {}
     for row in rows:
         if row.key not in recorded:
             raise KeyError(f"the run {row.key} ({row.spec}) is not in the record: `make record`")
@@ -67,8 +68,8 @@ def compare(rows: Iterable[Row], recorded: dict[str, Row]) -> tuple[float, tuple
         if deviation <= SAME:
             worst = max(worst, deviation)
         else:
-            others.append(row.key)
-    return worst, tuple(others)
+            others[row.key] = deviation
+    return worst, others
 
 
 def _deviation(row: Row, kept: Row) -> float:
