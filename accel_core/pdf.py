@@ -16,9 +16,11 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 FLAGS = ["--no-sandbox", "--disable-gpu"]
 MARGIN = dict.fromkeys(("top", "bottom", "left", "right"), "16mm")
 FOOT = (
-    '<div style="font-size:8px;width:100%;text-align:center">'
+    '<div style="font-size:8px;width:100%;text-align:center"><span class="title"></span>, '
     '<span class="pageNumber"></span> / <span class="totalPages"></span></div>'
 )
+# Each claim's evidence; code, run details and commands stay folded.
+UNFOLD = "document.querySelectorAll('details[data-outcome]').forEach(it => { it.open = true })"
 
 
 class NoBrowser(RuntimeError):
@@ -67,6 +69,7 @@ def print_book(toc: Path, html: Path, out: Path) -> int:
         for number, path in enumerate(pages(toc, html)):
             tab.goto(path.as_uri(), wait_until="networkidle")
             tab.evaluate("async () => { await window.MathJax?.startup?.promise }")
+            tab.evaluate(UNFOLD)
             pdf = parts / f"{number:02}.pdf"
             tab.pdf(path=pdf, format="A4", tagged=True, outline=True, print_background=True,
                     display_header_footer=True, header_template="<span></span>",
