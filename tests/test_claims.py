@@ -1,19 +1,18 @@
 """Criteria on made-up run tables: both outcomes, plausible tables that fail, and thresholds."""
 
-from pathlib import Path
-
+import made_up_runs
 import numpy as np
 import pandas as pd
 import pytest
+from made_up_runs import PRINTED
 
 from accel_core import claims
 from accel_core.claims import tuned_rates as tuned
 from accel_core.claims.comparisons import Instance, assess
 
-PRINTED = pd.read_csv(Path(__file__).parents[1] / "book/reference/paper_curves.csv")
 BUDGET = 1_000_000
 RATES = (1e-3, 5e-3, 1e-2)
-ITERATION = np.unique(np.r_[0, np.geomspace(1, BUDGET, 601).round().astype(int)])
+ITERATION = made_up_runs.axis(BUDGET)
 
 
 def decay(speed, exponent=0.7):
@@ -22,26 +21,8 @@ def decay(speed, exponent=0.7):
 
 
 def rows(p, depth, curve, seed, rate=RATES[1], status="completed"):
-    diverged = status == "diverged"
-    return {
-        "key": f"{p}/{depth}/{seed}/{rate}",
-        "problem": "ethanol",
-        "p": float(p),
-        "depth": depth,
-        "width": 1,
-        "bias": False,
-        "start": "NearZero(std=0.01)",
-        "seed": seed,
-        "rule": "GradientDescent()",
-        "rate": rate,
-        "weight_decay": 0.0,
-        "budget": BUDGET,
-        "status": status,
-        "diverged_at": 20 if diverged else pd.NA,
-        "iteration": ITERATION[:10] if diverged else ITERATION,
-        "distance": curve[:10] if diverged else curve,
-        "final": np.inf if diverged else float(curve[-1]),
-    }
+    model = {"p": float(p), "depth": depth}
+    return made_up_runs.run(model, curve, seed, rate, BUDGET, diverged=status == "diverged")
 
 
 def grid(curves, jitter=0.01):
