@@ -116,8 +116,9 @@ def with_box(source: str, box: str) -> str:
     """The notebook `source` (JSON) with `box` below its first heading."""
     content = json.loads(source)
     cell = content["cells"][0]
-    heading, _, rest = "".join(cell["source"]).partition("\n")
-    cell["source"] = f"{heading}\n{box}{rest}"
+    text = "".join(cell["source"])
+    heading = re.search(r"^# .*\n?", text, re.M)  # a label may stand before it
+    cell["source"] = f"{text[: heading.end()].rstrip()}\n{box}{text[heading.end() :]}"
     return json.dumps(content)
 
 

@@ -278,9 +278,10 @@ def answer(frame: pd.DataFrame) -> str:
         target = single_layer_target(runs, shares[-1])
         table = speedups(runs, baseline={"depth": 1}, targets=[target])
         deep = (f"depth {row.depth} is {row.speedup} times as fast" for row in table.itertuples())
+        never = "; 0: not reached in the budget" if min(s.low for s in table.speedup) == 0 else ""
         told.append(
             f"- **ℓ{p:g} loss**: to where one layer is after {shares[-1]:.0%} of the iterations, "
-            f"{', '.join(deep)} (median and range over {table.speedup.iloc[0].n} starts)."
+            f"{', '.join(deep)} (median and range over {table.speedup.iloc[0].n} starts{never})."
         )
         edges = [f"depth {m.depth} ({m.edge} rate)" for m in tune(runs).itertuples() if m.edge]
         if edges:

@@ -257,9 +257,10 @@ def test_a_parameter_without_a_rule_is_an_error(tmp_path):
 
 
 def test_the_box_stands_below_the_title_and_the_rest_stays():
-    source = {"cells": [{"source": ["# Title\n", "text"]}, {"source": "code"}], "metadata": {}}
+    first = ["(label)=\n", "# Title\n", "text"]
+    source = {"cells": [{"source": first}, {"source": "code"}], "metadata": {}}
     made = json.loads(book_pages.with_box(json.dumps(source), "BOX\n"))
-    assert made["cells"] == [{"source": "# Title\nBOX\ntext"}, {"source": "code"}]
+    assert made["cells"] == [{"source": "(label)=\n# Title\nBOX\ntext"}, {"source": "code"}]
 
 
 def boxes(notebook):

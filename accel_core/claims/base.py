@@ -92,6 +92,11 @@ def _accessor(runs: Mapping[str, pd.DataFrame] | Runs) -> Runs:
     return experiment
 
 
+def failure(median_holds: bool) -> str:
+    """How a comparison fails that does not hold for every start, in words before its name."""
+    return "for the median start only:" if median_holds else "not for"
+
+
 def select(frame: pd.DataFrame, **values: object) -> pd.DataFrame:
     """Rows whose columns have these values (a list: one of these, each present), or MissingRuns."""
     for column, value in values.items():

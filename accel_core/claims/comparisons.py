@@ -27,6 +27,7 @@ from accel_core.claims.base import (
     MissingRuns,
     Runs,
     Verdict,
+    failure,
     select,
 )
 from accel_core.intervals import Estimate
@@ -148,10 +149,7 @@ def _median_holds(pair: tuple[Instance, Estimate]) -> bool:
 def _failures(estimates: dict[Instance, Estimate]) -> list[tuple[str, Instance]]:
     """(how, instance) of all that do not hold, or hold for the median start only."""
     return [
-        (
-            "for the median start only:" if _median_holds((instance, estimate)) else "not for",
-            instance,
-        )
+        (failure(_median_holds((instance, estimate))), instance)
         for instance, estimate in estimates.items()
         if not estimate.within(instance.lower, instance.upper)
     ]

@@ -19,6 +19,7 @@ from accel_core.claims.base import (
     MissingRuns,
     Runs,
     Verdict,
+    failure,
     select,
 )
 from accel_core.intervals import Estimate, median_interval
@@ -75,8 +76,10 @@ def judge_speedups(found: Mapping[str, Estimate]) -> Verdict:
     if 2 * len(median) < len(found):
         words = f"holds for the median start at {len(median)} of {len(found)} targets"
         return Verdict(NOT_REPRODUCED, found, words)
-    failed = [name for name in found if name not in held]
-    return Verdict(CONDITION, found, f"not for every start: {'; '.join(failed)}")
+    failed = {name: failure(name in median) for name in found if name not in held}
+    words = (f"{how} {', '.join(name for name, own in failed.items() if own == how)}"
+             for how in dict.fromkeys(failed.values()))  # fmt: skip
+    return Verdict(CONDITION, found, "; ".join(words))
 
 
 def _named(found: Mapping[float, Estimate], what: str) -> dict[str, Estimate]:

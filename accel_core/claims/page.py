@@ -23,8 +23,8 @@ NAMES = {
     "paper": "Arora, Cohen, Hazan (2018)",
     "levy-wang": "Levy, Wang (2024)",
     "ava": "Ava (2024)",
-    "blog-2023": "Blog (2023)",
-    "blog-2024": "Blog (2024)",
+    "blog-2023": "Wang's blog (2023)",
+    "blog-2024": "Wang's blog (2024)",
 }
 MARKS = {REPRODUCED: "✓", CONDITION: "◐", NOT_REPRODUCED: "✗", UNTESTED: "?"}
 SCRIPT = """
@@ -37,6 +37,8 @@ for (const box of document.querySelectorAll('.claims')) {
       entry.hidden = selects.some(s => s.value && entry.dataset[s.name] !== s.value);
       shown += !entry.hidden;
     }
+    for (const part of box.querySelectorAll('section'))
+      part.hidden = !part.querySelector('details.claim:not([hidden])');
     box.querySelector('output').textContent = `${shown} of ${all.length} shown`;
   };
   selects.forEach(s => s.addEventListener('change', show));
@@ -54,8 +56,8 @@ class Page:
         self.table, self.linked = table, frozenset(linked)
 
     def _repr_html_(self) -> str:
-        entries = "\n".join(_entry(row, self.linked) for row in self.table.itertuples())
         sources = {source: NAMES[source] for source in SOURCES if source in set(self.table.source)}
+        entries = "\n".join(self._section(source) for source in sources)
         filters = _filter("source", "Source", sources) + _filter(
             "outcome", "Verdict", {outcome: f"{MARKS[outcome]} {outcome}" for outcome in OUTCOMES}
         )
@@ -65,6 +67,11 @@ class Page:
             f'<output aria-live="polite"></output></form>\n{entries}</div>\n'
             f"<script>{SCRIPT}</script>"
         )
+
+    def _section(self, source: str) -> str:
+        own = self.table[self.table.source.eq(source)]
+        entries = "\n".join(_entry(row, self.linked) for row in own.itertuples())
+        return f"<section><h3>{escape(NAMES[source])}</h3>\n{entries}</section>"
 
     def _repr_markdown_(self) -> str:
         lines = ["| verdict | source | claim | condition or reason |", "|---|---|---|---|"]

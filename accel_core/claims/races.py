@@ -21,6 +21,7 @@ from accel_core.claims.base import (
     REPRODUCED,
     MissingRuns,
     Verdict,
+    failure,
     select,
 )
 from accel_core.claims.comparisons import MAJORITY, all_starts
@@ -95,7 +96,7 @@ def judge(
         reason = f"holds for the median start in {held} of {len(races)} comparisons"
         return Verdict(NOT_REPRODUCED, evidence, reason)
     failed = _failed(table)
-    conditions = [f"not for every start: {' · '.join(failed)}"] if failed else []
+    conditions = _phrases(failed)
     edges = {str(row.race.name): row.edge for row in table.itertuples() if row.edge}
     conditions += [f"tuned on the edge of the grid: {n} ({e} rate)" for n, e in edges.items()]
     repeats = {"every start tuned on its own": (frame, races, True)} | {
@@ -106,8 +107,8 @@ def judge(
         evidence |= {
             f"{race}, {phrase}": s for race, s in zip(again.race, again.speedup, strict=True)
         }
-        new = [name for name in _failed(again) if name not in failed]
-        conditions += [f"{phrase}: not for every start: {' · '.join(new)}"] if new else []
+        new = {race: how for race, how in _failed(again).items() if failed.get(race) != how}
+        conditions += [f"{phrase}: {words}" for words in _phrases(new)]
     if conditions:
         return Verdict(CONDITION, evidence, "; ".join(conditions))
     return Verdict(REPRODUCED, evidence)
@@ -118,5 +119,17 @@ def _holds(race: Race, estimate: Estimate, median: bool = False) -> bool:
     return within(race.lower, race.upper)
 
 
-def _failed(table: pd.DataFrame) -> list[str]:
-    return [str(row.race) for row in table.itertuples() if not _holds(row.race, row.speedup)]
+def _failed(table: pd.DataFrame) -> dict[str, str]:
+    """Race → how it fails to hold for every start."""
+    return {
+        str(row.race): failure(_holds(row.race, row.speedup, median=True))
+        for row in table.itertuples()
+        if not _holds(row.race, row.speedup)
+    }
+
+
+def _phrases(failed: Mapping[str, str]) -> list[str]:
+    return [
+        f"{how} {' · '.join(race for race, own in failed.items() if own == how)}"
+        for how in dict.fromkeys(failed.values())
+    ]

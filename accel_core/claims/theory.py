@@ -129,7 +129,9 @@ def misprint(runs: Runs) -> Verdict:
         misses.append(float(np.linalg.norm(velocity + field) / np.linalg.norm(velocity)))
     evidence = {"least relative error of the velocity": min(misses), "cases": CASES}
     if min(misses) > WRONG:
-        return Verdict(NOT_REPRODUCED, evidence, "a misprint: the theorem needs W_jW_jᵀ there")
+        return Verdict(
+            NOT_REPRODUCED, evidence, "a misprint: the theorem needs WWᵀ of the layer before"
+        )
     return Verdict(REPRODUCED, evidence)
 
 
@@ -190,7 +192,7 @@ CLAIMS = (
     _claim(
         "misprint",
         "Section on the theory, condition of balancedness",
-        "Layers are balanced if the product of the next layer's transpose with it is W_jᵀW_j.",
+        "Layers are balanced if every layer has the WᵀW of the one before.",
         "11-end-to-end-dynamics",
         misprint,
         source="levy-wang",
