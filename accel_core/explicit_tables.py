@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from . import figures, side_runs
-from .chapter_tables import sci
+from .chapter_tables import deviation_table, sci
 from .claims import explicit, printed, races
 from .claims.base import Runs, select
 from .claims.races import Race
@@ -23,39 +23,72 @@ MOMENTA = {
     "heavy ball": repr(Momentum()),
     "Nesterov": repr(Momentum(nesterov=True)),
 }
+# as the printed curves name them
+RULES = {"gd": "gradient descent", "adagrad": "AdaGrad", "adadelta": "AdaDelta", "adam": "Adam"}
 STYLES = {"none": "-", "heavy ball": (0, (4, 1)), "Nesterov": (0, (1, 1))}
+
+
+FRAMEWORKS = ("TensorFlow 1", "PyTorch")
+# what the tables call a rule
+WORDS = {rule: name for name, rule in MOMENTA.items()} | {
+    MOMENTA["none"]: "gradient descent",
+    **{
+        rule: f"{name}, {framework}"
+        for framework, rules in zip(FRAMEWORKS, explicit.LAYERS.values(), strict=True)
+        for name, rule in rules.items()
+    },
+    **{
+        rule: f"Adam, {framework}"
+        for framework, rule in zip(FRAMEWORKS, explicit.ADAMS.values(), strict=True)
+    },
+}
 
 
 def answer(runs: Runs) -> str:
     """The chapter's answer, from the runs."""
-    late = explicit.LATE[-1:]
-    found = {
-        name: races.race_table(
-            runs(name), explicit.explicit_races(name, ("AdaGrad", "AdaDelta"), late)
-        ).speedup
-        for name in explicit.LAYERS
-    }
-    first, torch = (found[name] for name in explicit.LAYERS)
-    adam = races.race_table(
-        runs("adam"), explicit.adam_races("adam", ((2, 1), (3, 1)), late)
-    ).speedup
-    own, helped = (
-        races.race_table(runs("momentum"), momentum_races(4.0, late, kind)).speedup
-        for kind in ("depth", "rule")
+    everywhere, late = explicit.EARLY + explicit.LATE, explicit.LATE[-1:]
+    lines = []
+    for rule in ("AdaGrad", "AdaDelta"):
+        first, torch = (
+            _told(runs(name), explicit.explicit_races(name, (rule,), at))
+            for name, at in zip(explicit.LAYERS, (everywhere, late), strict=True)
+        )
+        lines.append(
+            f"Depth 3 with gradient descent against one layer with {rule}, {FRAMEWORKS[0]}'s "
+            f"constants: {first}. With {FRAMEWORKS[1]}'s: {torch}."
+        )
+    deeper = [
+        f"depth {depth} against one layer: "
+        + _told(runs("adam"), explicit.adam_races("adam", ((depth, 1),), late))
+        for depth in (2, 3)
+    ]
+    lines.append(f"With Adam, {'; '.join(deeper)}.")
+    frame = runs("momentum")
+    helped, own = (_told(frame, momentum_races(4.0, late, kind)[:1]) for kind in ("rule", "depth"))
+    both = _told(frame, momentum_races(4.0, everywhere, "both")[: len(everywhere)])
+    lines += [
+        f"Beyond the paper: one layer with heavy-ball momentum against depth 3 without: {helped}. "
+        f"Heavy ball on depth 3 against depth 3 without: {own}.",
+        f"Heavy ball on both, depth 3 against one layer: {both}.",
+    ]
+    head = (
+        "All numbers: iterations of the second over iterations of the first (above 1: the first is "
+        "faster), to where the second is at this share of the budget, each tuned for that; median "
+        'of five starts [range]. "< x" is a bound: the first has not arrived when the budget ends. '
+        "In a range, 0 is a start from which the first never arrives, ∞ one from which the second "
+        "never does."
     )
-    return "\n".join(
-        [
-            "All numbers: iterations of the second over iterations of the first, to where the "
-            "second is at 80 % of the budget, each tuned for that; median of five starts [range].",
-            "",
-            f"- Depth 3 with gradient descent against one layer with AdaGrad: **{first[0]}**; with "
-            f"AdaDelta: **{first[1]}** (TensorFlow 1's constants). With PyTorch's: {torch[0]} and "
-            f"{torch[1]}.",
-            f"- With Adam, depth 2 against one layer: **{adam[0]}**; depth 3: **{adam[1]}**.",
-            f"- Beyond the paper: one layer with heavy-ball momentum against depth 3 without: "
-            f"**{helped[0]}**; and momentum on top of depth 3, against depth 3 without: {own[0]}.",
-        ]
-    )
+    return "\n".join([head, "", *(f"- {line}" for line in lines)])
+
+
+def _told(frame: pd.DataFrame, instances: Sequence[Race]) -> str:
+    """Target's share of the budget and speed-up of each race, the last in bold."""
+    table = races.race_table(frame, instances)
+    told = [
+        f"{race.fraction:.0%}: {speedup}"
+        for race, speedup in zip(table.race, table.speedup, strict=True)
+    ]
+    return ", ".join([*told[:-1], f"**{told[-1]}**"])
 
 
 def momentum_models(p: float) -> dict[tuple[int, str], dict[str, object]]:
@@ -68,10 +101,11 @@ def momentum_models(p: float) -> dict[tuple[int, str], dict[str, object]]:
 
 
 def momentum_races(p: float, fractions: Sequence[float], kind: str) -> list[Race]:
-    """Where momentum meets depth; targets are plain depth 3's ('depth', 'rule') or one layer's.
+    """Where momentum meets depth; targets are those of the model compared with.
 
     'depth': momentum on depth 3 against depth 3 without. 'rule': momentum on one layer against
-    depth 3 without. 'layer': each of all models against one layer without.
+    depth 3 without. 'both': momentum on depth 3 against one layer with it. 'layer': each of all
+    models against one layer without.
     """
     models = momentum_models(p)
     deep, layer = models[3, "none"], models[1, "none"]
@@ -80,6 +114,11 @@ def momentum_races(p: float, fractions: Sequence[float], kind: str) -> list[Race
             (f"depth {d}, momentum: {n}", model, layer)
             for (d, n), model in models.items()
             if model != layer
+        ]
+    elif kind == "both":
+        pairs = [
+            (f"depth 3 over depth 1, both with {name}", models[3, name], models[1, name])
+            for name in ("heavy ball", "Nesterov")
         ]
     else:
         depth = 3 if kind == "depth" else 1
@@ -103,8 +142,16 @@ def counterparts(runs: Runs, torch: bool = False) -> dict[str, tuple[printed.Cur
         if experiment:
             reference = figures.printed_curve(figure, curve)
             pair = tuple(np.asarray(column, float) for column in reference)
-            found[curve.replace("_depth", ", depth ")] = pair, select(runs(experiment), **model)
+            rule, depth = curve.split("_depth")
+            found[f"{RULES[rule]}, depth {depth}"] = pair, select(runs(experiment), **model)
     return found
+
+
+def deviations(runs: Runs, torch: bool = False) -> pd.DataFrame:
+    """`deviation_table` of these pairs, without the implied rate: the chapter on the printed ℓ4
+    curves has it, from runs at rates between the grid's."""
+    table = deviation_table(counterparts(runs, torch))
+    return table.drop(columns=[name for name in table if name.startswith("rate that would")])
 
 
 def draw_explicit(runs: Runs) -> None:
@@ -115,8 +162,13 @@ def draw_explicit(runs: Runs) -> None:
         models = {rule: {"depth": 1, "rule": value} for rule, value in rules.items()}
         for label, model in ({"depth 3": explicit.DEEP} | models).items():
             _draw(axes, races.tuned_runs(frame, model), COLOURS[label], label)
-        for curve in ("gd_depth3", "adagrad_depth1", "adadelta_depth1"):
+        for curve, label in zip(
+            ("gd_depth3", "adagrad_depth1", "adadelta_depth1"),
+            ("depth 3", "AdaGrad", "AdaDelta"),
+            strict=True,
+        ):
             figures.printed(axes, "fig5_explicit_l4", curve)
+            figures.end_label(axes, "fig5_explicit_l4", curve, f"paper, {label}")
     panels[0].set(title="TensorFlow 1's constants", ylabel="distance to the optimum")
     panels[1].set(title="PyTorch's constants")
 
@@ -129,20 +181,22 @@ def draw_adam(runs: Runs) -> None:
             tuned = races.tuned_runs(runs(name), {"depth": depth, "rule": rule})
             _draw(axes, tuned, figures.depth_colour(depth), f"depth {depth}")
             figures.printed(axes, "fig5_adam_l4", f"adam_depth{depth}")
+            figures.end_label(axes, "fig5_adam_l4", f"adam_depth{depth}", f"paper, depth {depth}")
     panels[0].set(title="ε as in TensorFlow 1", ylabel="distance to the optimum")
     panels[1].set(title="ε as in PyTorch")
 
 
 def draw_momentum(runs: Runs) -> None:
     """Depth 1, 2, 3 without and with momentum, ℓ2 and ℓ4."""
-    _, panels = figures.panels(2)
+    _, panels = figures.panels(2, figsize=(7.8, 5.0))
     for axes, p in zip(panels, (2.0, 4.0), strict=True):
         for (depth, name), model in momentum_models(p).items():
             tuned = races.tuned_runs(runs("momentum"), model)
             colour = figures.depth_colour(depth)
             _draw(axes, tuned, colour, f"depth {depth}, {name}", ls=STYLES[name])
         axes.set(title=f"ℓ{p:g}")
-        axes.legend(fontsize=7)
+        below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.18), "ncols": 2}
+        axes.legend(fontsize=7, columnspacing=0.8, handlelength=1.6, **below)
     panels[0].set(ylabel="distance to the optimum")
 
 
@@ -166,7 +220,7 @@ def rates_table(runs: Runs) -> pd.DataFrame:
         {
             "loss": [f"ℓ{p:g}" for p in tuned.p],
             "depth": tuned.depth,
-            "rule": [f"`{rule}`" for rule in tuned.rule],
+            "rule": tuned.rule.map(WORDS),
             "iterations": [f"{budget:,}" for budget in tuned.budget],
             "rate": [
                 f"{rate:g}{' (edge)' if edge else ''}"
@@ -193,13 +247,13 @@ def race_tables(runs: Runs) -> dict[str, pd.DataFrame]:
 
 
 def momentum_table(runs: Runs, p: float) -> pd.DataFrame:
-    """Every momentum and depth against one layer without, and against depth 3 without."""
-    frame = runs("momentum")
+    """Every momentum and depth against one layer without, against depth 3 without, and depth 3
+    against one layer, both with it."""
     instances = momentum_races(p, (explicit.LATE[0],), "layer")
-    instances += momentum_races(p, explicit.LATE, "rule") + momentum_races(
-        p, explicit.LATE, "depth"
-    )
-    return races.race_table(frame, instances)
+    for kind in ("rule", "depth"):
+        instances += momentum_races(p, explicit.LATE, kind)
+    instances += momentum_races(p, explicit.EARLY + explicit.LATE, "both")
+    return races.race_table(runs("momentum"), instances)
 
 
 def costs(look_up: bool) -> pd.DataFrame:
@@ -208,4 +262,4 @@ def costs(look_up: bool) -> pd.DataFrame:
     models = [(1, 1, rule) for rule in rules] + [(3, 1, MOMENTA["none"])]
     models += [(depth, 1, explicit.ADAMS["adam"]) for depth in (1, 3)]
     table = side_runs.cost_table(models, look_up).drop(columns="width")
-    return table
+    return table.assign(rule=table.rule.map(WORDS))

@@ -13,7 +13,10 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Annotation
 from matplotlib.ticker import MaxNLocator
+from matplotlib.transforms import IdentityTransform
+from scipy.optimize import isotonic_regression
 
 from . import figure_data
 from .statistics import distance_at
@@ -23,6 +26,7 @@ __all__ = [
     "curves",
     "depth_colour",
     "diverged",
+    "end_label",
     "panels",
     "printed",
     "printed_curve",
@@ -32,7 +36,7 @@ __all__ = [
 PRINTED = Path(__file__).resolve().parent.parent / "book" / "reference" / "paper_curves.csv"
 
 #: Okabe and Ito's palette: told apart with any colour vision, and in grey.
-DEPTH_COLOURS = {1: "#0072B2", 2: "#D55E00", 3: "#009E73", 4: "#CC79A7", 8: "#56B4E9"}
+DEPTH_COLOURS = {1: "#0072B2", 2: "#D55E00", 3: "#009E73", 4: "#CC79A7", 8: "#E69F00"}
 INK = "#222222"
 
 
@@ -109,6 +113,36 @@ def printed(axes: Axes, figure: str, curve: str, **style) -> None:
     """Draws a printed curve: thin and black, so that it can be seen on ours."""
     style = {"color": "black", "lw": 1.0, "ls": (0, (4, 2)), "zorder": 4} | style
     axes.plot(*printed_curve(figure, curve), **style)
+
+
+class _EndLabel(Annotation):
+    """A text beside the last point of a curve; those of one panel stand apart.
+
+    They are set apart when drawn: only then are the scales and limits of the axes known.
+    """
+
+    def update_positions(self, renderer) -> None:
+        labels = [text for text in self.axes.texts if isinstance(text, _EndLabel)]
+        points = self.axes.transData.transform([label.xy for label in labels])
+        pixels = self.figure.dpi / 72  # of a point
+        height = 1.15 * pixels * max(label.get_fontsize() for label in labels)
+        order = np.lexsort(np.round(points, 3).T)  # from the lowest, of equals the left one
+        apart = height * np.arange(len(labels))
+        # The least moves that keep the order and leave a line's height between neighbours.
+        heights = isotonic_regression(points[order, 1] - apart).x + apart
+        for number, y in zip(order, heights, strict=True):
+            labels[number].set_position((3, (y - points[number, 1]) / pixels))
+        super().update_positions(renderer)
+
+
+def end_label(axes: Axes, figure: str, curve: str, text: str, **style) -> None:
+    """Writes `text` beside the last point of a printed curve, apart from the panel's other ones."""
+    iteration, value = printed_curve(figure, curve)
+    style = {"fontsize": 9, "va": "center", "ha": "left", "zorder": 5} | style
+    style["transform"] = IdentityTransform()  # as `Axes.annotate` does: the text sets its own
+    last = (iteration[-1], value[-1])
+    label = _EndLabel(text, last, (3, 0), textcoords="offset points", **style)
+    axes.add_artist(label).set_clip_on(False)
 
 
 def curves(

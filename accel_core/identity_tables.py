@@ -8,14 +8,22 @@ import numpy as np
 import pandas as pd
 
 from . import figure_data, figures, saddle, side_runs
-from .chapter_tables import sci
+from .chapter_tables import deviation_table, sci
 from .claims import identity, printed, races
 from .claims.base import Runs, select
-from .intervals import median_interval
+from .intervals import Estimate, median_interval
 from .rules import GradientDescent, Momentum
 
 FIGURE = "fig6_identity_l4"
 WORDS = {identity.NEAR_ZERO: "near zero", identity.IDENTITY: "identity offset"}
+NAMES = {
+    "depth1": "depth 1",
+    "depth4": "depth 4, near zero",
+    "depth8": "depth 8, near zero",
+    "depth4_identity": "depth 4, identity offset",
+    "depth8_identity": "depth 8, identity offset",
+}
+FLAT = 0.01  # dex, from a printed curve's highest to its lowest point
 TRIED = "identity_tried"
 RULES = {
     repr(GradientDescent()): "rates in between",
@@ -23,6 +31,9 @@ RULES = {
     repr(Momentum(0.9, nesterov=True)): "Nesterov 0.9",
 }
 PAIRS = ((4, 1), (8, 1), (8, 4))
+NEEDED = "iterations needed at the largest rate"
+STABLE = "rate up to which all starts train"
+SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def answer(runs: Runs) -> str:
@@ -30,7 +41,7 @@ def answer(runs: Runs) -> str:
     frame = runs(identity.EXPERIMENT)
     failed, of = identity.failures(runs, identity.EXPERIMENT, 8)
     wide_failed, wide_of = identity.failures(runs, identity.WIDE, 8)
-    times = saddle_times(frame, (8,)).iloc[0]
+    needed = saddle_times(frame, (8,)).iloc[0][NEEDED]
     pairs = identity.identity_races(((8, 1), (4, 1), (8, 4)), (0.1, 0.8))
     found = iter(races.race_table(frame, pairs).speedup)
     told = [
@@ -41,9 +52,9 @@ def answer(runs: Runs) -> str:
         [
             f"- From near zero, **depth 8 fails in {failed.sum()} of {of.sum()} runs** (ten rates, "
             f"five starts, width 1; at width 128 in {wide_failed.sum()} of {wide_of.sum()}). At "
-            f"the grid's largest rate it would take {sci(times['iterations needed'])} iterations "
-            "to leave the saddle at zero, "
-            f"{sci(times['iterations needed'] / times['budget'])} times the budget.",
+            f"the grid's largest rate it would take {_rounded(needed)} iterations to leave the "
+            "saddle at zero (median of five starts [range]); the budget is "
+            f"{frame.budget.iloc[0]:,}.",
             "- From the identity offset, iterations of one network over those of another (above 1: "
             "the first is faster; median of five starts [range]), early, to where the single layer "
             f"is at 10 % of the budget, then late, at 80 %: {'; '.join(told)}.",
@@ -55,17 +66,63 @@ def answer(runs: Runs) -> str:
 def _curves_sentence(runs: Runs) -> str:
     near = []
     for curve in identity.CURVES:
-        reference, model = counterpart(runs, curve)
-        best = printed.nearest(
-            printed.deviations(model, reference, printed.SKIPPED * model.budget.iloc[0])
-        )
-        if best.dex.median_high <= printed.ALLOWED:
-            near.append(curve.replace("_", ", "))
-    names = "; ".join(near) or "none"
+        (_, value), _ = pair = counterpart(runs, curve)
+        if _nearest(*pair).dex.median_high <= printed.ALLOWED:
+            flat = np.ptp(np.log10(value)) <= FLAT
+            near.append(f"{NAMES[curve]}{' (a flat line)' if flat else ''}")
+    between = [
+        f"{name.split(',')[0]}, identity offset, at rate {best.rate:g} ({best.dex} dex)"
+        for name, pair in tried(runs).items()
+        if name.endswith(RULES[repr(GradientDescent())])
+        and (best := _nearest(*pair)).dex.median_high <= printed.ALLOWED
+    ]
+    also = f" At rates between the grid's also {'; '.join(between)}." if between else ""
     return (
-        f"- Of the five printed curves, the median start follows within {printed.ALLOWED:g} dex at "
-        f"some rate of the grid: {names}."
+        f"- Of the {len(identity.CURVES)} printed curves, the median start follows within "
+        f"{printed.ALLOWED:g} dex at some rate of the grid: {'; '.join(near) or 'none'}.{also}"
     )
+
+
+def _nearest(reference: printed.Curve, model: pd.DataFrame) -> pd.Series:
+    after = printed.SKIPPED * model.budget.iloc[0]
+    return printed.nearest(printed.deviations(model, reference, after))
+
+
+def single_layer(runs: Runs) -> str:
+    """Which start and rate the printed single layer is nearest to, and who survives that rate."""
+    reference, model = counterpart(runs, "depth1")
+    table = printed.deviations(model, reference, printed.SKIPPED * model.budget.iloc[0])
+    least = [min(dexes.values()) for dexes in table.by_start]
+    row = table.iloc[int(np.argmin(least))]
+    return (
+        f"The printed single layer is nearest to a single start at rate {row.rate:g} "
+        f"({sci(min(least))} dex), a rate that {row.dex.n - row.diverged} of {row.dex.n} starts "
+        "survive."
+    )
+
+
+def deviation_view(
+    pairs: dict[str, tuple[printed.Curve, pd.DataFrame]], what: str = "printed curve"
+) -> pd.DataFrame:
+    """`deviation_table` with this heading, without the implied rates: those are run here."""
+    table = deviation_table(pairs)
+    implied = [column for column in table if column.startswith("rate that would")]
+    return table.drop(columns=implied).rename(columns={"printed curve": what})
+
+
+def _rounded(estimate: Estimate) -> str:
+    """Two digits and a power of ten: 1.1·10¹¹ [1.3·10¹⁰, 6.8·10¹²]."""
+    middle, low, high = (
+        _power(value) for value in (estimate.median_low, estimate.low, estimate.high)
+    )
+    return f"{middle} [{low}, {high}]"
+
+
+def _power(value: float) -> str:
+    if value < 1e4:
+        return sci(float(f"{value:.2g}"))
+    digits, exponent = f"{value:.1e}".split("e")
+    return f"{digits}·10{str(int(exponent)).translate(SUPERSCRIPTS)}"
 
 
 def counterpart(runs: Runs, curve: str) -> tuple[printed.Curve, pd.DataFrame]:
@@ -104,6 +161,7 @@ def draw_curves(runs: Runs) -> None:
             label = f"depth {depth}, rate {tuned.rate.iloc[0]:g}"
             figures.curves(axes, tuned, figures.depth_colour(depth), label, start=100)
             figures.printed(axes, FIGURE, name)
+            figures.end_label(axes, FIGURE, name, f"paper, depth {depth}")
         axes.set(xlabel="iterations", yscale="log")
         axes.legend()
     panels[0].set(ylabel="distance to the optimum", title="near zero")
@@ -154,25 +212,52 @@ def saddle_times(
     budget = int(frame.budget.iloc[0])
     rows = []
     for depth in depths:
-        times = list(side_runs.escape_times(4.0, depth, seeds).values())
-        offset = select(frame, depth=depth, start=identity.IDENTITY)
-        # a run that overshoots back to the saddle completes there: it must have trained as well
-        trained = [
-            run.status == "completed" and run.distance[-1] < identity.FAILED * run.distance[0]
-            for run in offset.itertuples()
-        ]
-        stable = offset[trained].rate
+        times = np.array(list(side_runs.escape_times(4.0, depth, seeds).values()))
         rows.append(
             {
                 "depth": depth,
                 "rate × iterations to leave": median_interval(times),
-                "iterations needed": float(np.median(times)) / frame.rate.max(),
-                "budget": budget,
-                "rate needed": float(np.median(times)) / budget,
-                "largest stable rate": float(stable.max()) if len(stable) else np.nan,
+                NEEDED: median_interval(times / frame.rate.max()),
+                "rate needed": median_interval(times / budget),
+                STABLE: stable_rate(frame, depth),
             }
         )
     return pd.DataFrame(rows)
+
+
+def stable_rate(frame: pd.DataFrame, depth: int) -> float:
+    """The largest rate of the grid at which, and at all smaller ones, every start of the identity
+    offset trains; NaN if there is none.
+
+    Beyond it single runs complete, by luck or by overshooting back to the saddle.
+    """
+    largest = np.nan
+    for rate, group in select(frame, depth=depth, start=identity.IDENTITY).groupby("rate"):
+        trained = [
+            run.status == "completed" and run.distance[-1] < identity.FAILED * run.distance[0]
+            for run in group.itertuples()
+        ]
+        if not all(trained):
+            break
+        largest = rate
+    return float(largest)
+
+
+def saddle_sentences(times: pd.DataFrame) -> str:
+    """What `saddle_times` says of each depth: the rate needed over the rate that is stable."""
+    told = []
+    for row in times.to_dict("records"):
+        needed, stable = row["rate needed"], row[STABLE]
+        if not np.isfinite(stable):
+            continue
+        middle, low, high = (
+            _power(value / stable) for value in (needed.median_low, needed.low, needed.high)
+        )
+        told.append(
+            f"For depth {row['depth']} the median start needs {middle} times the stable rate "
+            f"[all starts: {low} to {high}]."
+        )
+    return " ".join(told)
 
 
 def predicted_and_observed(frame: pd.DataFrame, depth: int = 4) -> pd.DataFrame:
@@ -181,7 +266,7 @@ def predicted_and_observed(frame: pd.DataFrame, depth: int = 4) -> pd.DataFrame:
     seeds = sorted(model.seed.unique())
     times = side_runs.escape_times(4.0, depth, seeds)
     model = model.assign(predicted=model.seed.map(times) / model.rate, left=saddle.observed(model))
-    return model[["rate", "seed", "predicted", "left", "status"]]
+    return model[["rate", "seed", "predicted", "left", "status", "diverged_at"]]
 
 
 def escape_view(table: pd.DataFrame, budget: int) -> pd.DataFrame:
@@ -193,16 +278,56 @@ def escape_view(table: pd.DataFrame, budget: int) -> pd.DataFrame:
                 "rate": f"{rate:g}",
                 "predicted, by start": " · ".join(sci(value) for value in group.predicted),
                 "as run": " · ".join(
-                    "diverged"
-                    if np.isnan(left)
+                    f"× {row.diverged_at:,}"
+                    if np.isnan(row.left)
                     else f"> {budget:,}"
-                    if np.isinf(left)
-                    else sci(left)
-                    for left in group.left
+                    if np.isinf(row.left)
+                    else sci(row.left)
+                    for row in group.itertuples()
                 ),
             }
         )
     return pd.DataFrame(rows)
+
+
+def escape_sentences(table: pd.DataFrame, budget: int) -> str:
+    """What `predicted_and_observed` tests, and with what result (Markdown)."""
+    due, later = (table[mask] for mask in (table.predicted.le(budget), table.predicted.gt(budget)))
+    went, ended, never = (
+        due[mask] for mask in (np.isfinite(due.left), due.left.isna(), np.isinf(due.left))
+    )
+    still = int(np.isinf(later.left).sum())
+    lines = [
+        f"Predicted to leave after the budget: {len(later)} runs, of which {still} are still at "
+        "the saddle when it ends.",
+        f"Predicted to leave before: {len(due)} runs.",
+    ]
+    if len(went):
+        lines.append(
+            f"Of these are seen at {saddle.LEFT:g} of the first distance: {len(went)}, "
+            f"{_times(went.left, went)}."
+        )
+    if len(ended):
+        lines.append(
+            f"Diverge before they are: {len(ended)}, "
+            f"{_times(ended.diverged_at.astype(float), ended)}."
+        )
+    if len(never):
+        which = "; ".join(
+            f"start {row.seed} at rate {row.rate:g}, predicted {sci(row.predicted)}"
+            for row in never.itertuples()
+        )
+        lines.append(
+            f"Still at the saddle at the end, against the prediction: {len(never)} ({which})."
+        )
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _times(observed: pd.Series, table: pd.DataFrame) -> str:
+    found = (observed / table.predicted).sort_values()
+    if len(found) == 1:
+        return f"after {found.iloc[0]:.2f} times the predicted iterations"
+    return f"after {found.iloc[0]:.2f} to {found.iloc[-1]:.2f} times the predicted iterations"
 
 
 def precision(frame: pd.DataFrame, look_up: bool) -> pd.DataFrame:

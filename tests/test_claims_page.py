@@ -38,7 +38,7 @@ def parsed(html):
 
 def test_every_claim_is_an_entry_with_its_verdict_evidence_and_place():
     tree = parsed(page(JUDGED)._repr_html_())
-    entries = tree.findall("details")
+    entries = list(tree.iter("details"))
     assert [entry.get("id") for entry in entries] == ["one", "two", "three"]
     assert [entry.get("data-outcome") for entry in entries] == JUDGED.outcome.tolist()
     assert "".join(entries[0].find("summary").itertext()) == "✓ a < b | one reproduced"
@@ -76,6 +76,13 @@ def test_markdown_has_a_row_per_claim_and_keeps_its_columns():
     assert {line.replace("\\|", "").count("|") for line in lines} == {5}
 
 
+def test_entries_stand_under_their_sources():
+    sections = list(parsed(page(JUDGED)._repr_html_()).iter("section"))
+    assert [part.find("h3").text for part in sections] == [NAMES["paper"], NAMES["ava"]]
+    for part, source in zip(sections, ("paper", "ava"), strict=True):
+        assert {entry.get("data-source") for entry in part.iter("details")} == {source}
+
+
 def test_summary_counts_every_claim_once():
     counts = summary(JUDGED)
     assert counts.columns.tolist() == list(OUTCOMES)
@@ -92,14 +99,14 @@ def test_every_source_and_outcome_has_a_name_and_a_mark():
 
 def test_all_claims_without_any_run():
     everything = table({})
-    assert len(parsed(page(everything)._repr_html_()).findall("details")) == len(CLAIMS)
+    assert len(list(parsed(page(everything)._repr_html_()).iter("details"))) == len(CLAIMS)
     assert summary(everything).loc["all"].sum() == len(CLAIMS)
 
 
 def entry(runs, id):
     """The entry of a claim on the page that these runs give."""
     (claim,) = [claim for claim in CLAIMS if claim.id == id]
-    return parsed(page(table(runs, [claim]))._repr_html_()).find("details")
+    return parsed(page(table(runs, [claim]))._repr_html_()).find(".//details")
 
 
 def test_changing_one_recorded_value_changes_the_page():

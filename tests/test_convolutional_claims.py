@@ -204,3 +204,47 @@ def test_deviations_name_the_counterpart():
     expected = np.median(np.abs(np.log10(ours[late] / curves.smooth(value, 2)[late])))
     assert found.loc["original", "median"].median_low == pytest.approx(expected, abs=1e-3)
     assert found.loc["original", "largest, own minibatches"].high < 0.01
+
+
+def test_the_answer_compares_the_ends_and_names_the_lower_targets():
+    def losses(spec, at):
+        faster = spec.factored and spec.penalty == "none"
+        return falling(1_000 / 2, at) if faster else falling(1_000, at), 0 * at
+
+    runs = table(losses)
+    runs.loc[runs.factored, "test_cross_entropy"] = runs[runs.factored].seed.map(
+        lambda seed: np.array([0.5, 1 + seed])
+    )
+    reached = tables.speedups(runs, {"printed loss": (), "cross-entropy": (0.5, 0.1)})
+    verdict = criteria.Verdict(criteria.REPRODUCED, {})
+    text = tables.answer(runs, reached, {"base rates": verdict})
+    assert "test cross entropy 2 [1, 3] against 0.9 [0.9, 0.9] (every start higher)" in text
+    assert "train accuracy 0.9 [0.9, 0.9] against 0.9 [0.9, 0.9] (the ranges overlap)" in text
+    assert "down to a cross-entropy of 0.1, factoring is faster from every start at 2 of 2" in text
+    assert "it is from 0.03 on (0.03: 2" in text
+    assert text.endswith("- The same gap at other base rates: *reproduced*.")
+
+
+def test_faster_from_a_target_on_is_for_every_start_and_as_printed():
+    slow, even, fast = map(curves.median_interval, ([0.9, 1.2], [1.0004, 1.3], [1.1, 1.4]))
+    assert tables.faster_from({0.03: fast, 0.02: slow, 0.01: fast, 0.003: fast}) == 0.01
+    assert tables.faster_from({0.02: even, 0.01: fast}) == 0.01
+    assert tables.faster_from({0.02: fast, 0.01: slow}) is None
+
+
+def test_tuned_speedups_of_one_start_have_no_range():
+    one = curves.median_interval([0.403])
+    verdict = criteria.Verdict(criteria.REPRODUCED, {"speed-up, base rates tuned": one, "gap": 1.0})
+    assert tables.tuned({"base rates": verdict}) == "- speed-up, base rates tuned: 0.403"
+    assert tables.tuned({}) == ""
+
+
+def test_a_diverged_run_is_a_cross_and_no_line():
+    runs = table(two_to_one, diverged=0.05).assign(key="k", diverged_at=17)
+    rates, _ = tables.appendix(runs)
+    _, (axes,) = tables.figures.panels(1)
+    tables.draw_group(axes, rates[rates.rate.isin([0.01, 0.05])], "rate")
+    crosses = [line for line in axes.lines if line.get_marker() == "x" and len(line.get_xdata())]
+    assert [list(line.get_xdata()) for line in crosses] == [[17], [17]]
+    assert len(axes.lines) == 2 + 2 * len(crosses)
+    tables.figures.plt.close("all")

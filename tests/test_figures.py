@@ -3,6 +3,7 @@
 import io
 import json
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -118,3 +119,23 @@ def test_every_figure_has_words_a_caption_its_numbers_and_its_runs(page):
         own = page.stem.startswith("50-")  # the reader's data are not in the record
         assert own or set(runs["kept in"]) == {"the record"}
         assert set(runs.key[runs["kept in"].eq("the record")]) <= keys
+
+
+def test_labels_at_curves_ends_stand_apart_and_in_order():
+    made, axes = figures.panels(2, layout="constrained")
+    names = ("depth2_width1", "depth3_width1", "depth3_width100", "depth3_emulation")
+    for panel, p in zip(axes, (2, 4), strict=True):
+        for name in names:
+            figures.printed(panel, f"fig3_l{p}", name)
+            figures.end_label(panel, f"fig3_l{p}", name, name)
+        panel.set(yscale="log")  # after the labels: they are placed when drawn
+    made.draw_without_rendering()
+    for panel, p in zip(axes, (2, 4), strict=True):
+        ends = np.array([figures.printed_curve(f"fig3_l{p}", name)[1][-1] for name in names])
+        boxes = [text.get_window_extent() for text in panel.texts]
+        order = np.argsort([box.y0 for box in boxes])
+        assert (np.diff(ends[order]) >= 0).all()
+        for below, above in pairwise(order):
+            assert boxes[below].y1 < boxes[above].y0 + 1
+        assert max(box.x1 for box in boxes) <= made.bbox.x1 + 1  # the layout leaves room
+    plt.close(made)
