@@ -175,5 +175,7 @@ def curves(
 def diverged(axes: Axes, x: Iterable[float], colour: str, height: float = 0.97) -> None:
     """Marks runs that diverged with a cross at this height of the panel (1: its upper edge)."""
     x = list(x)
+    if not x:
+        return  # an empty line off the axes would spoil the layout
     at = axes.get_xaxis_transform()
     axes.plot(x, [height] * len(x), "x", color=colour, ms=5, mew=1.2, transform=at, clip_on=False)

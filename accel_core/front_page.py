@@ -154,8 +154,7 @@ def main_figure(runs: Runs):
             label = f"depth {depth}, η = {chosen.rate.iloc[0]:g}"
             figures.curves(panel, chosen, figures.depth_colour(depth), label)
             figures.printed(panel, f"fig4_l{p}", f"depth{depth}")
-            iteration, value = figures.printed_curve(f"fig4_l{p}", f"depth{depth}")
-            panel.annotate(f" {depth}", (iteration[-1], value[-1]), va="center", fontsize=9)
+            figures.end_label(panel, f"fig4_l{p}", f"depth{depth}", str(depth))
         panel.set(yscale="log", title=f"ℓ{p}", xlabel="iterations, in millions")
         panel.xaxis.set_major_formatter(lambda x, _: f"{x / 1e6:g}")
         panel.legend()

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from made_up_runs import axis, table
 
-from accel_core import chapter_runs, emulation_tables
+from accel_core import chapter_runs, emulation_tables, tuned_tables
 from accel_core import chapter_tables as tables
 from accel_core.claims import printed, races
 from accel_core.claims.explicit import CLAIMS
@@ -107,3 +107,19 @@ def test_a_curve_that_is_late_is_moved_back():
     shift, dex = emulation_tables.best_shift(run, (at, POWER[1:]), 0.1 * BUDGET)
     assert shift == pytest.approx(4_000, abs=150)
     assert dex < 0.01
+
+
+def test_rates_whose_curves_leave_the_line_are_told():
+    at = axis(BUDGET)
+
+    def run(rate, seed, floor=0.0, status="completed"):
+        distance = np.maximum((1 + rate * at / 0.1) ** -0.7, floor)
+        told = {"rate": rate, "seed": seed, "status": status, "budget": BUDGET, "p": 2, "depth": 1}
+        return told | {"iteration": at, "distance": distance}
+
+    line = [run(rate, seed) for rate in (1e-3, 1e-2) for seed in range(5)]
+    off = [run(5e-2, seed, floor=0.1) for seed in range(5)]
+    dead = [run(0.1, seed, status="diverged" if seed else "completed") for seed in range(5)]
+    whole = "up to 0.01 (every rate at which all starts complete)"
+    assert whole in tuned_tables.flow_note(pd.DataFrame(line + dead))
+    assert "up to 0.01 (the others not)" in tuned_tables.flow_note(pd.DataFrame(line + off + dead))

@@ -154,6 +154,19 @@ def test_a_point_stands_while_its_claims_say_so(monkeypatch, outcome, stands):
     assert row["stands"] == stands and f"a < b | two {MARKS[outcome]}" in row["rests on"]
 
 
+def test_tally_counts_the_claims_of_both_sides():
+    claims = [
+        fixed("one", "paper", "reproduced"),
+        fixed("two", "paper", "cannot be tested", "why"),
+        fixed("three", "levy-wang", "not reproduced", "why"),
+        fixed("four", "ava", "reproduced"),
+    ]
+    assert points.tally({}, claims) == (
+        "Of the paper's 2 claims 1 are reproduced, 0 with a condition, 0 not, 1 not tested here; "
+        "of Levy & Wang's 1 claims 0 are reproduced, 0 with a condition, 1 not."
+    )
+
+
 @pytest.mark.parametrize(
     ("value", "text"), [(1 / 3, "0.333"), (12, "12"), ("words", "words"), (pd.NA, "<NA>")]
 )

@@ -177,9 +177,8 @@ def test_the_implied_rates_are_those_of_the_printed_curves():
     def runs(name):
         return sweeps.run_table(records.committed().find(s.key for s in experiment(name).specs()))
 
-    table = printed_tables.implied_table(runs)
     for depth, rate in IMPLIED.items():
-        found = table.set_index("depth").loc[str(depth)]
         # read off a figure: one percent in distance is two in the rate
-        assert float(found["rate"]) == pytest.approx(rate, rel=0.03)
-        assert float(found["largest stable rate of ours"]) < rate
+        found = printed_tables.implied(runs, depth).rate
+        assert found.median_low == pytest.approx(rate, rel=0.03) and found.n == 5
+        assert printed_tables.largest_stable(runs, depth) < rate

@@ -9,6 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
+from matplotlib.ticker import LogFormatter
 from scipy.stats import binomtest
 
 from .. import figure_data
@@ -20,13 +21,15 @@ from ..claims.draws import (
     DEEPER,
     SINGLE,
     as_first_written,
+    bootstrap,
     name,
     share,
     single_is_best,
+    swaps,
 )
 from ..datasets import DataUnavailable
 from ..figures import depth_colour
-from ..intervals import holm, median_interval
+from ..intervals import BOOTSTRAP_MINIMUM, holm, median_interval
 from ..plain import train_plain
 from ..records import RecordError, Row
 from ..training import Run, train
@@ -35,10 +38,15 @@ from . import table as recorded_table
 from .levy_wang import REPORT_SPLIT, STARTS, STEPS, Draw, draws, parts, table
 from .store import obtain, recorded
 
-__all__ = ["answer", "balance_table", "compared", "equal_loss", "figure", "one_draw", "runs_of",
-           "sides", "spread_table", "tightened", "wins"]  # fmt: skip
+__all__ = ["answer", "balance_table", "compared", "disagreements", "equal_loss", "figure",
+           "held_out", "narrowed", "one_draw", "plain_ticks", "runs_of", "sides", "spread_table",
+           "tightened", "wins", "words"]  # fmt: skip
 
 RATE = 1e-2  # the report's largest for the default start
+TESTED = "p (Holm)"  # column: two-sided exact binomial p against one half, adjusted for all rows
+IDLE = 0.9  # a network is trained once its last loss is below this; the map to 0 has about 1
+WRITTEN = {"ethanol": "ethanol", "abalone": "Abalone"}
+SPECIAL = ("near_zero", "near_identity")
 CELL = {"p": 2.0, "activation": "linear", "start": "default", "rule": "SGD", "split": "report"}
 
 
@@ -81,10 +89,7 @@ def pivot(frame: pd.DataFrame, column: str = "final", **cell) -> pd.DataFrame:
 
 
 def wins(frame: pd.DataFrame, **cell) -> pd.DataFrame:
-    """How often each deeper network ends below the single layer, by data set.
-
-    `Holm`: two-sided exact binomial p against one half, adjusted for all rows of the table.
-    """
+    """How often each deeper network ends below the single layer, by data set."""
     lines = []
     for dataset in DATASETS:
         finals = pivot(frame, dataset=dataset, **cell)
@@ -98,9 +103,41 @@ def wins(frame: pd.DataFrame, **cell) -> pd.DataFrame:
             }
             for a in DEEPER
         ]  # fmt: skip
-    found = pd.DataFrame(lines)
-    p = [binomtest(s.successes, s.n).pvalue for s in found.draws]
-    return found.assign(Holm=holm(p))
+    return _tested(pd.DataFrame(lines))
+
+
+def _tested(found: pd.DataFrame, column: str = "draws") -> pd.DataFrame:
+    """The table with the p-values of a column of shares (`TESTED`)."""
+    p = [binomtest(s.successes, s.n).pvalue for s in found[column]]
+    return found.assign(**{TESTED: holm(p)})
+
+
+def disagreements(frame: pd.DataFrame) -> str:
+    """How often two draws order a deeper network and the single layer differently, in words: mean
+    over the pairs with its bootstrap interval, and over all pairs of networks."""
+    told = []
+    for dataset in DATASETS:
+        finals = pivot(frame, dataset=dataset)[list(ARCHITECTURES)].to_numpy()
+        told.append(
+            f"on {WRITTEN[dataset]} in {_percent(finals, _turned)} (all pairs of networks: "
+            f"{_percent(finals, swaps)})"
+        )
+    return (
+        "Two draws put a deeper network and the single layer in opposite orders "
+        f"{' and '.join(told)}, mean over the pairs."
+    )
+
+
+def _turned(finals: np.ndarray) -> float:
+    q = (finals[:, 1:] < finals[:, :1]).mean(0)  # the single layer is the first column
+    return float(np.mean(2 * q * (1 - q)))
+
+
+def _percent(values: np.ndarray, statistic: Callable[[np.ndarray], float]) -> str:
+    if len(values) < BOOTSTRAP_MINIMUM:
+        return f"{statistic(values):.0%}"
+    low, high = bootstrap(lambda rows: statistic(values[rows]), len(values))
+    return f"{statistic(values):.0%} [{low:.0%}, {high:.0%}]"
 
 
 def compared(frame: pd.DataFrame, one: dict, other: dict) -> pd.DataFrame:
@@ -108,15 +145,18 @@ def compared(frame: pd.DataFrame, one: dict, other: dict) -> pd.DataFrame:
     lines = []
     for dataset in DATASETS:
         a, b = (pivot(frame, dataset=dataset, **cell) for cell in (one, other))
-        lines.append(
-            {"data": dataset} | {name(x): share(a[x] < b[x]) for x in ARCHITECTURES}
-        )  # fmt: skip
-    found = pd.DataFrame(lines)
-    return found.melt("data", var_name="network", value_name="draws")
+        lines += [
+            {"data": dataset, "network": name(x), "draws": share(a[x] < b[x])}
+            for x in ARCHITECTURES
+        ]  # fmt: skip
+    return _tested(pd.DataFrame(lines))
 
 
 def spread_table(frame: pd.DataFrame) -> pd.DataFrame:
-    """Standard deviation over draws of log10 of the last loss: start, rows, or both drawn anew."""
+    """Standard deviation over draws of log10 of the last loss: start, rows, or both drawn anew.
+
+    From the special starts a network that the median draw does not train has none.
+    """
     found = []
     for dataset in DATASETS:
         for a in ARCHITECTURES:
@@ -124,11 +164,31 @@ def spread_table(frame: pd.DataFrame) -> pd.DataFrame:
             for split, words in (("report", "start"), ("rows", "rows"), ("drawn", "both")):
                 values = np.log10(pivot(frame, dataset=dataset, split=split)[a].to_numpy())
                 row[f"{words} drawn, dex"] = _with_interval(values)
-            for start in ("near_zero", "near_identity"):
-                values = np.log10(pivot(frame, dataset=dataset, start=start)[a].to_numpy())
-                row[start] = _with_interval(values)
+            for start in SPECIAL:
+                finals = pivot(frame, dataset=dataset, start=start)[a].to_numpy()
+                row[start.replace("_", " ")] = (
+                    _with_interval(np.log10(finals)) if np.median(finals) < IDLE else "not trained"
+                )
             found.append(row)
     return pd.DataFrame(found)
+
+
+def narrowed(frame: pd.DataFrame) -> str:
+    """In how many of the cells that train a special start narrows the spread over draws, in
+    words."""
+    ratios = []
+    for dataset in DATASETS:
+        usual = np.log10(pivot(frame, dataset=dataset))
+        for start in SPECIAL:
+            finals = pivot(frame, dataset=dataset, start=start)
+            trained = finals.columns[finals.median() < IDLE]
+            ratios += list(np.log10(finals[trained]).std() / usual[trained].std())
+    ratios = np.array(ratios)
+    return (
+        f"Of the {len(ratios)} spreads of the last two columns {np.sum(ratios < 1)} are smaller "
+        f"than the same network's from PyTorch's start, {np.sum(ratios < 0.5)} less than half of "
+        "it."
+    )
 
 
 def _with_interval(values: np.ndarray) -> str:
@@ -152,13 +212,22 @@ def equal_loss(frame: pd.DataFrame) -> pd.DataFrame:
                     "below 1 in": share(ratio[a] < 1),
                 }
             )  # fmt: skip
-    p = [binomtest(row["below 1 in"].successes, row["below 1 in"].n).pvalue for row in lines]
-    return pd.DataFrame(lines).assign(Holm=holm(p))
+    return _tested(pd.DataFrame(lines), "below 1 in")
+
+
+def held_out(frame: pd.DataFrame) -> str:
+    """What `equal_loss` says, in words."""
+    found = equal_loss(frame)
+    least, kept = found[TESTED].min(), found[found[TESTED] < 0.05]
+    if kept.empty:
+        return f"No difference survives Holm's correction (least p {least:.2g})."
+    told = "; ".join(f"{row.network} on {WRITTEN[row.data]}" for row in kept.itertuples())
+    return f"A difference survives Holm's correction for {told} (least p {least:.2g})."
 
 
 def sides(frame: pd.DataFrame) -> pd.DataFrame:
-    """The side experiments: ReLU networks on ethanol, ℓp on Abalone; deeper below the single layer,
-    and for ReLU the share of draws in which it ends below the linear network of its shape."""
+    """The side experiments, ReLU networks on ethanol and ℓp on Abalone: how often each deeper
+    network ends below the single layer."""
     lines = []
     for words, cell in [
         ("ReLU, ethanol", {"dataset": "ethanol", "activation": "relu"}),
@@ -167,40 +236,66 @@ def sides(frame: pd.DataFrame) -> pd.DataFrame:
         finals = pivot(frame, **cell)
         if finals.empty:
             continue
-        row = {"experiment": words}
-        row |= {f"{name(a)} below []": share(finals[a] < finals[SINGLE]) for a in DEEPER}
-        lines.append(row)
-    return pd.DataFrame(lines).melt("experiment", var_name="comparison", value_name="draws")
+        lines += [
+            {
+                "experiment": words, "comparison": f"{name(a)} below []",
+                "draws": share(finals[a] < finals[SINGLE]),
+            }
+            for a in DEEPER
+        ]  # fmt: skip
+    return _tested(pd.DataFrame(lines))
 
 
 def figure(frame: pd.DataFrame, cells: dict[str, dict]) -> plt.Figure:
-    """Last training losses of all draws, one panel per cell; a dot is a draw, a bar the median."""
+    """Last training losses of all draws, one panel per cell, two side by side; a dot is a draw, a
+    bar the median."""
+    rows = -(-len(cells) // 2)
     fig, axes = plt.subplots(
-        1, len(cells), figsize=(3.6 * len(cells), 3.6), squeeze=False, layout="constrained"
-    )
+        rows, 2, figsize=(7.2, 3.5 * rows), squeeze=False, layout="constrained"
+    )  # fmt: skip
     figure_data.shows(fig, frame.key[_in(frame, *cells.values())])
     jitter = np.random.default_rng(0)
-    for ax, (title, cell) in zip(axes[0], cells.items(), strict=True):
+    for ax, (title, cell) in zip(axes.flat, cells.items(), strict=False):
         finals = pivot(frame, **cell)
         for i, a in enumerate(ARCHITECTURES):
             x = i + jitter.uniform(-0.25, 0.25, len(finals))
             ax.scatter(x, finals[a], s=6, alpha=0.5, color=depth_colour(a[0]), linewidths=0)
             ax.hlines(finals[a].median(), i - 0.35, i + 0.35, color="#222222", linewidth=1.5)
-        ax.set(yscale="log", title=title, xlabel="hidden layers")
+        ax.set(yscale="log", title=title)
+        plain_ticks(ax)
         ax.set_xticks(range(len(ARCHITECTURES)), [name(a) for a in ARCHITECTURES], rotation=60)
-    axes[0, 0].set_ylabel("training loss after 99 steps")
+    for ax in axes[-1]:
+        ax.set_xlabel("hidden layers")
+    for ax in axes[:, 0]:
+        ax.set_ylabel("training loss after 99 steps")
     plt.close(fig)  # shown once, as the cell's value
     return fig
+
+
+class _Plain(LogFormatter):
+    """Labels the ticks that matplotlib does, in plain digits."""
+
+    def __call__(self, x, pos=None):
+        return f"{x:g}" if super().__call__(x, pos) else ""
+
+
+def plain_ticks(ax: plt.Axes) -> None:
+    """Plain digits on a logarithmic axis of losses that spans a decade or two."""
+    ax.yaxis.set_major_formatter(_Plain())
+    ax.yaxis.set_minor_formatter(_Plain())
 
 
 def balance_table(starts: pd.DataFrame) -> pd.DataFrame:
     """Per start and network, both data sets and all seeds together: median [5 %, 95 %] of the
     relative imbalance, of the error of Claim 2's velocity, and of the emulation's distance from the
-    network after the report's 100 steps.
+    network after the report's 100 steps. A network that one data set alone has names it.
     """
     lines = []
     for (start, depth, width), cell in starts.groupby(["start", "depth", "width"], sort=False):
-        row = {"start": start, "network": name((depth, width)), "seeds": cell.seed.nunique()}
+        only = f", {cell.dataset.iloc[0]}" if cell.dataset.nunique() < len(DATASETS) else ""
+        row = {
+            "start": start, "network": name((depth, width)) + only, "seeds": cell.seed.nunique()
+        }  # fmt: skip
         for column, words in (
             ("relative", "imbalance, relative"),
             ("velocity", "velocity, relative error"),
@@ -218,19 +313,23 @@ def answer(frame: pd.DataFrame) -> str:
     single = single_is_best(ethanol)
     beaten = share(abalone[list(DEEPER)].lt(abalone[SINGLE], axis=0).all(axis=1))
     some = share(abalone[list(DEEPER)].min(axis=1) < abalone[SINGLE])
-    widest = share(abalone[(2, 64)] < abalone[SINGLE])
-    narrow = share(abalone[(2, 1)] < abalone[SINGLE])
-    adam = [
-        share(pivot(frame, dataset=d, start="near_identity", rule="Adam")[a]
-              < pivot(frame, dataset=d, start="near_identity")[a])
-        for d in DATASETS for a in ARCHITECTURES
-    ]  # fmt: skip
+    one_hidden = ", ".join(
+        f"{name(a)} in {share(abalone[a] < abalone[SINGLE])}" for a in DEEPER[:3][::-1]
+    )
+    adam = []
+    for dataset in DATASETS:
+        plain, with_adam = (
+            pivot(frame, dataset=dataset, start="near_identity", rule=rule)
+            for rule in ("SGD", "Adam")
+        )
+        most = sum(share(with_adam[a] < plain[a]).mostly for a in ARCHITECTURES)
+        adam.append(f"{most} of {len(ARCHITECTURES)} networks on {WRITTEN[dataset]}")
     return (
-        f"On ethanol one layer is the best of the seven networks in {single}. On Abalone some "
-        f"deeper network is the best in {some}, but all six deeper ones beat the single layer at "
-        f"once in {beaten}: width decides, [64] does in {widest}, [1] in {narrow}. From near "
-        "identity Adam ends below gradient descent in most draws for "
-        f"{sum(s.mostly for s in adam)} of {len(adam)} networks."
+        "A network is named by the widths of its hidden layers: [64] has one, of width 64; [] is "
+        f"the single layer. On ethanol [] is the best of the seven in {single}. On Abalone some "
+        f"deeper network ends below [] in {some}, all six at once in {beaten}; of those with one "
+        f"hidden layer {one_hidden}. From near identity Adam ends below gradient descent in most "
+        f"draws for {' and '.join(adam)}."
     )
 
 
@@ -255,6 +354,16 @@ def one_draw(draw: Draw, profile: str) -> pd.DataFrame:
     shown = table(list(found.values()) or obtain([draw], "levy_wang", look_up=False))
     networks = [name(a) for a in ARCHITECTURES]
     return pd.DataFrame({"network": networks, "rate": shown.rate, "loss": shown.final})
+
+
+def words(draw: Draw) -> str:
+    """Which draw, in words."""
+    rows = "the report's split" if draw.split == REPORT_SPLIT else f"the drawn split {draw.split}"
+    start = draw.start.replace("_", " ")
+    return (
+        f"**The start {draw.seed}** ({start}) on {WRITTEN[draw.dataset]}, {draw.rule}, {rows}: "
+        "the rate that wins and the training loss after 99 steps."
+    )
 
 
 def draw_status(draw: Draw, profile: str) -> Status:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from itertools import chain
+import itertools
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.patheffects import withStroke
 
 from .. import figure_data
 from ..chapter import Status, status
+from ..figures import INK
 from ..intervals import share_interval
 from ..records import RecordError
 from . import depth_map, table
@@ -17,6 +19,10 @@ from .depth_map import BUDGETS, MapCell, map_table
 from .store import obtain, recorded
 
 __all__ = ["answer", "confusion", "figure", "map_of", "map_status", "misclassified"]
+
+
+HALO = [withStroke(linewidth=3, foreground="white")]  # marks are seen on dark cells, too
+SHOWN = 8  # speed-ups beyond it, or below its inverse, have the colour of the scale's end
 
 
 def map_of(profile: str) -> pd.DataFrame:
@@ -28,8 +34,9 @@ def map_of(profile: str) -> pd.DataFrame:
 
 
 def confusion(found: pd.DataFrame) -> pd.DataFrame:
-    """Cells by kind: how many, how many decided (the interval over the starts excludes 1), and how
-    many of these the formula puts on the wrong side, with Wilson's interval of the share."""
+    """Cells by kind: how many, how many decided (the interval over the starts excludes 1), how
+    many of these the formula puts on the wrong side, with Wilson's interval of the share, and how
+    many one would who calls all of them what most of them are."""
     kinds = [
         ("gradient descent, synthetic", found.rule.eq("GD") & found.dataset.eq("synthetic")),
         ("gradient descent, real tables", found.rule.eq("GD") & found.dataset.ne("synthetic")),
@@ -44,7 +51,8 @@ def confusion(found: pd.DataFrame) -> pd.DataFrame:
                 "cells": words, "all": len(cells), "decided": len(decided),
                 "depth faster": int(decided.fast.sum()),
                 "predicted faster": int(decided.predicted_fast.sum()),
-                "misclassified": _share(decided), "of all cells": _share(cells),
+                "misclassified": _share(decided), "by the majority": _majority(decided),
+                "of all cells": _share(cells),
             }
         )  # fmt: skip
     return pd.DataFrame(lines)
@@ -58,20 +66,31 @@ def _share(cells: pd.DataFrame) -> str:
     return f"{wrong} of {len(cells)}: {share:.0%} [{low:.0%}, {high:.0%}]"
 
 
+def _majority(cells: pd.DataFrame) -> str:
+    """What always saying the commoner of the two outcomes gets wrong."""
+    fast = int(cells.fast.sum())
+    return f"{min(fast, len(cells) - fast)} of {len(cells)}"
+
+
 def misclassified(found: pd.DataFrame) -> pd.DataFrame:
-    """Decided cells of gradient descent on the wrong side, counted by start, loss and depth."""
+    """Decided cells of gradient descent on the wrong side, synthetic and real, counted by start,
+    loss and depth."""
     cells = found[found.rule.eq("GD") & found.decided]
     wrong = cells.assign(wrong=cells.fast != cells.predicted_fast)
     counted = wrong.groupby(["start", "p", "depth"]).agg(
         decided=("wrong", "size"), misclassified=("wrong", "sum")
     )
-    return counted[counted.misclassified > 0].reset_index()
+    counted = counted[counted.misclassified > 0].reset_index()
+    return counted.assign(
+        start=counted.start.str.replace("_", " "), p=counted.p.map("ℓ{:g}".format)
+    ).rename(columns={"p": "loss"})
 
 
 def figure(found: pd.DataFrame, rule: str = "GD") -> plt.Figure:
-    """The synthetic cells: condition number against p, a panel per start and depth, longest budget.
+    """The synthetic cells: condition number against loss, a panel per start (down) and depth
+    (across), longest budget.
 
-    Colour: log2 of the median speed-up; a cross: the formula is wrong; a white dot: undecided.
+    Colour: log2 of the median speed-up; a cross: the formula is wrong; a circle: undecided.
     """
     cells = found[
         found.rule.eq(rule) & found.dataset.eq("synthetic") & found.budget.eq(BUDGETS[-1])
@@ -79,32 +98,32 @@ def figure(found: pd.DataFrame, rule: str = "GD") -> plt.Figure:
     starts, depths = list(dict.fromkeys(cells.start)), sorted(cells.depth.unique())
     ps, conditions = sorted(cells.p.unique()), sorted(cells.condition.unique())
     fig, axes = plt.subplots(
-        len(depths), len(starts), figsize=(3.4 * len(starts) + 1, 2.9 * len(depths)),
-        squeeze=False, layout="constrained",
+        len(starts), len(depths), figsize=(7.2, 2.6 * len(starts)), squeeze=False,
+        layout="constrained",
     )  # fmt: skip
-    for (i, depth), (j, start) in (
-        (a, b) for a in enumerate(depths) for b in enumerate(starts)
-    ):  # fmt: skip
+    for (i, start), (j, depth) in itertools.product(enumerate(starts), enumerate(depths)):
         ax, values = axes[i, j], np.full((len(ps), len(conditions)), np.nan)
         own = cells[(cells.depth == depth) & (cells.start == start)]
         for cell in own.itertuples():
             y, x = ps.index(cell.p), conditions.index(cell.condition)
             middle = np.clip(cell.speedup.median_high if cell.speedup.median_low == 0
-                             else cell.speedup.median_low, 1 / 8, 8)  # fmt: skip
+                             else cell.speedup.median_low, 1 / SHOWN, SHOWN)  # fmt: skip
             values[y, x] = np.log2(middle)
             if cell.decided and cell.fast != cell.predicted_fast:
-                ax.plot(x, y, "x", color="#222222", markersize=12)
+                ax.plot(x, y, "x", color=INK, markersize=11, path_effects=HALO)
             if not cell.decided:
-                ax.plot(x, y, "o", color="white", markersize=7)
-        image = ax.imshow(values, cmap="PuOr", vmin=-3, vmax=3, origin="lower", aspect="auto")
+                ax.plot(x, y, "o", mfc="none", mec=INK, markersize=8, path_effects=HALO)
+        ends = np.log2(SHOWN)
+        image = ax.imshow(values, cmap="PuOr", vmin=-ends, vmax=ends, origin="lower", aspect="auto")
         ax.set_xticks(range(len(conditions)), [f"{c:g}" for c in conditions])
-        ax.set_yticks(range(len(ps)), [f"{p:g}" for p in ps])
-        ax.set_title(f"{start.replace('_', ' ')}, depth {depth}", fontsize=10)
+        ax.set_yticks(range(len(ps)), [f"ℓ{p:g}" for p in ps])
+        ax.set_title(f"{start.replace('_', ' ')}, depth {depth}", fontsize=11)
         ax.grid(False)
-    figure_data.shows(fig, chain.from_iterable(cells["keys"]))
-    fig.supxlabel("condition number", fontsize=10)
-    fig.supylabel("p", fontsize=10)
-    fig.colorbar(image, ax=axes, label="log2 speed-up over one layer")
+    figure_data.shows(fig, itertools.chain.from_iterable(cells["keys"]))
+    fig.supxlabel("condition number", fontsize=11)
+    fig.supylabel("loss", fontsize=11)
+    bar = fig.colorbar(image, ax=axes, label="speed-up over one layer", extend="both")
+    bar.set_ticks(range(-3, 4), labels=["⅛", "¼", "½", "1", "2", "4", "8"])
     plt.close(fig)  # shown once, as the cell's value
     return fig
 
@@ -113,12 +132,17 @@ def answer(found: pd.DataFrame) -> str:
     """The chapter's answer in Markdown."""
     own = found[found.rule.eq("GD") & found.dataset.eq("synthetic") & found.decided]
     shares = {p: _faster(own[own.p.eq(p)]) for p in sorted(own.p.unique())}
-    words = "; ".join(f"p = {p:g}: {text}" for p, text in shares.items())
+    words = "; ".join(f"ℓ{p:g} {text}" for p, text in shares.items())
+    wrong = "; ".join(
+        f"{row.misclassified} ({row.cells}; always saying what most are would be wrong in "
+        f"{row.majority})"
+        for row in confusion(found).rename(columns={"by the majority": "majority"}).itertuples()
+    )
     return (
-        "Among the decided synthetic cells with gradient descent depth is faster in the shares "
-        f"{words}. The formula, committed before the map, misclassifies "
-        + "; ".join(f"{row.misclassified} ({row.cells})" for row in confusion(found).itertuples())
-        + "."
+        "A cell is a problem, kind of start, update rule, depth and budget, drawn five times; it "
+        "is decided where all five speed-ups lie on one side of 1. Of the decided synthetic cells "
+        f"with gradient descent depth is faster in these shares: {words}. Of the decided cells the "
+        f"formula, committed before the map, misclassifies {wrong}."
     )
 
 

@@ -230,8 +230,12 @@
       `${name}: ` + (reached !== null ? `target reached at iteration ${whole(reached)}`
         : diverged !== null ? `diverged at iteration ${whole(diverged)}`
           : `target not reached in ${whole(at.steps)} iterations`);
-    const [plain, deep] = runs;
-    const gain = plain.reached > 0 && deep.reached > 0 && at.depth > 1 ? ` Its layers are ${short(plain.reached / deep.reached)} times as fast as depth 1.` : "";
+    const [plain, ...deep] = runs;
+    const speed = (run) => run.reached <= plain.reached
+      ? `${short(plain.reached / run.reached)} times as fast` : `${short(run.reached / plain.reached)} times slower`;
+    const arrived = plain.reached > 0 && at.depth > 1 ? deep.filter((run) => run.reached > 0) : [];
+    const said = arrived.map((run) => `${run.kind === "rule" ? "the rule is" : "its layers are"} ${speed(run)}`);
+    const gain = said.length ? ` Against depth 1, ${said.join("; ")}.` : "";
     return `${runs.map(fate).join("; ")}.${gain}`.replace(/^d/, "D");
   }
 
