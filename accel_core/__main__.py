@@ -7,6 +7,8 @@ import platform
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from functools import lru_cache
 from math import inf
 from pathlib import Path
@@ -71,8 +73,6 @@ def record(
 
     Interrupt it whenever you like: what was computed is kept, and the next call goes on from there.
     """
-    from contextlib import nullcontext
-
     import joblib
 
     from . import convolutional_runs
@@ -81,8 +81,7 @@ def record(
     from .replications.store import keep
     from .sweeps import compute, promote
 
-    os.environ.pop("CI", None)  # there a missing run is an error; here it is what is wanted
-    with connected(scheduler) if scheduler else nullcontext():
+    with _computing(), connected(scheduler) if scheduler else nullcontext():
         cores = joblib.effective_n_jobs(-1)
         workers = cores if scheduler else workers or cores
         others = _tasks()
@@ -99,6 +98,17 @@ def record(
                 shard = promote(name)
             print(f"{name}: {shard.relative_to(ROOT) if shard else 'complete, nothing to add'}")
     return 0
+
+
+@contextmanager
+def _computing() -> Iterator[None]:
+    """Where CI is set a missing run is an error; here it is what is wanted."""
+    ci = os.environ.pop("CI", None)
+    try:
+        yield
+    finally:
+        if ci is not None:
+            os.environ["CI"] = ci
 
 
 def anew(names: list[str], workers: int | None = None) -> int:

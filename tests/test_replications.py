@@ -12,10 +12,22 @@ import torch
 
 from accel_core.datasets import DataUnavailable
 from accel_core.initializers import factor_balanced
+from accel_core.intervals import Estimate
 from accel_core.losses import Problem
 from accel_core.models import Architecture
-from accel_core.records import Record
-from accel_core.replications import bursts, depth_map, levy_wang, starts, store, walk, walk_tables
+from accel_core.records import Record, Row
+from accel_core.replications import (
+    burst_tables,
+    bursts,
+    depth_map,
+    draw_tables,
+    levy_wang,
+    map_tables,
+    starts,
+    store,
+    walk,
+    walk_tables,
+)
 from accel_core.replications.levy_wang import ARCHITECTURES, Draw
 from accel_core.replications.sharpness import Curvature
 from accel_core.sweeps import MissingRuns
@@ -238,6 +250,7 @@ class Square(store.Task):
 
 
 def test_tasks_are_computed_once(tmp_path, monkeypatch):
+    monkeypatch.delenv("CI", raising=False)
     monkeypatch.setattr(store, "committed", lambda: Record(tmp_path / "none"))
     monkeypatch.setattr(store, "personal", lambda: Record(tmp_path / "mine"))
     tasks = [Square(3), Square(4)]
@@ -338,6 +351,46 @@ def test_growth_is_one_minus_rate_times_sharpness(small, monkeypatch):
     np.testing.assert_allclose(slopes[1:] / slopes[:-1], 1.5, rtol=2e-3)
 
 
+def test_a_climb_by_hand():
+    # down to 1 at step 1, up to 3 at step 3; along u it gains 1 and then loses 0.5: half of it
+    trace = pd.DataFrame(
+        {"loss": [4.0, 1.0, 2.0, 3.0, 1.5], "part": [2.0, 0.5, 1.0, 1.5, 1.0],
+         "error": [2.0, -1.0, 1.5, -2.0, -1.0], "edge": 5.0,
+         "sharpness": [4.0, 6.0, 7.0, 4.0, 3.0]}
+    )  # fmt: skip
+    at = burst_tables.climb(trace)
+    assert at == (3.0, 1, 3)
+    assert burst_tables._part(trace, at) == pytest.approx(0.5)
+    assert burst_tables._swings(trace)
+    assert burst_tables._began_above([trace]) == 1
+    calm = trace.assign(error=1.0, sharpness=4.0)
+    assert not burst_tables._swings(calm)
+    assert burst_tables._began_above([trace, calm]) == 1
+    assert burst_tables.climb(trace.assign(loss=[5.0, 4, 3, 2, 1])).factor == 1.0
+
+
+def test_one_value_is_no_interval():
+    assert burst_tables._median([5.163], "draw") == "5.16 (one draw)"
+    assert str(burst_tables._median([1.0, 2.0, 3.0])) == "2 [1, 3]"
+    assert burst_tables._median([]) == "–"
+
+
+# ---- the draws' tables ---------------------------------------------------------------------------
+
+
+def test_two_draws_disagree_by_hand():
+    # one network below the single layer in half of the draws, the other five never: 2·¼/6
+    finals = np.tile([1.0, 2, 2, 2, 2, 2, 2], (4, 1))
+    finals[:2, 1] = 0.5
+    assert draw_tables._turned(finals) == pytest.approx(0.5 / 6)
+
+
+def test_shares_are_tested_against_a_coin():
+    shares = [draw_tables.share(np.arange(10) < k) for k in (10, 5)]
+    found = draw_tables._tested(pd.DataFrame({"draws": shares}))
+    assert found[draw_tables.TESTED].tolist() == pytest.approx([2 * 2 / 2**10, 1.0])
+
+
 # ---- the walk ------------------------------------------------------------------------------------
 
 
@@ -411,6 +464,52 @@ def test_shares_of_variance_by_hand():
         assert found[nothing] == pytest.approx(0, abs=1e-12)
 
 
+def test_distances_are_no_smaller_than_round_off():
+    row = Row("k", {}, {"optimum": 0.5}, {}, {"distance": np.array([1.0, 0.0, -1e-9, np.nan])})
+    least = walk_tables.FLOOR / 2
+    expected = [1.0, least, least, np.nan]
+    np.testing.assert_array_equal(walk_tables._floored(row).arrays["distance"], expected)
+
+
+def crossing(own_gain, **cell):
+    base = {"dataset": "abalone", "p": 4.0, "budget": 100, "start": "default", "width": 1}
+    return base | cell | {"own_gain": own_gain}
+
+
+def test_outcomes_at_round_off_are_counted():
+    table = pd.DataFrame(
+        [crossing(1.0), crossing(2.0), crossing(3.0, p=2.0), crossing(1.0, start="identity")]
+    )
+    words = walk_tables.at_the_floor(table)
+    assert "1 of 2 outcomes on Abalone at ℓ4 and 100 iterations;" in words
+    assert "none of the outcomes" in walk_tables.at_the_floor(table.assign(own_gain=2.0))
+
+
+def test_the_largest_move_between_known_medians():
+    def known(value):
+        return Estimate(value, value, value / 2, value * 2, 0.9375, 5)
+
+    censored = Estimate(0.0, 0.4, 0.0, 0.5, 0.9375, 5)
+    table = pd.DataFrame(
+        {
+            "order": "o", "depth": 2, "step": range(5), "factor": ["", "p", "bias", "p", "width"],
+            "gain": [known(1.0), known(2.0), censored, known(1.0), known(0.25)],
+        }
+    )  # fmt: skip
+    found = walk_tables.moves(table, "gain")
+    assert [(name, move.factor) for name, move in found.items()] == [
+        ("width", pytest.approx(4.0)), ("p", pytest.approx(2.0))
+    ]  # fmt: skip
+    assert str(found["p"]) == "×2.00: 1 [0.5, 2] → 2 [1, 4] (depth 2)"
+
+
+def test_changes_are_named_in_words():
+    for order in walk.ORDERS:
+        for words, _ in walk.settings(order):
+            told = walk_tables._in_words(words)
+            assert not {"p", "upper", "share", "bias", "False"} & set(told.split())
+
+
 # ---- the map -------------------------------------------------------------------------------------
 
 
@@ -455,3 +554,7 @@ def test_a_small_map_has_every_column():
     assert len(found) == 2 * len(depth_map.BUDGETS)
     assert (found.predicted_fast == (found.predicted > 1)).all()
     assert (found.fast == [s.median_low > 1 for s in found.speedup]).all()
+
+
+def test_the_majority_by_hand():
+    assert map_tables._majority(pd.DataFrame({"fast": [True, True, False]})) == "1 of 3"
