@@ -103,6 +103,13 @@ class Summary:
         """Largest eigenvalue over the smallest that is not 0 to round-off."""
         return self.eigenvalues[0] / self.eigenvalues[self.rank - 1]
 
+    def slow(self, iterations: float, share: float = math.exp(-1)) -> int:
+        """Number of eigenvectors along which so many iterations of descent on the ℓ2 loss, at the
+        largest stable rate 1/λ_max, leave more than this share of the error: e^(−2λ/λ_max · k).
+        """
+        limit = -math.log(share) * self.eigenvalues[0] / (2 * iterations)
+        return sum(value < limit for value in self.eigenvalues)
+
 
 def _load(name: str, download: bool = True) -> Dataset:
     base, trimmed, _ = name.partition("-trimmed")

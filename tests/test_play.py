@@ -244,6 +244,22 @@ def test_the_buttons_show_what_they_say(page):
     assert read_controls(page)["p"] == 4 and numbers(page)[0]["diverged"] is None
 
 
+def test_the_sentence_compares_layers_and_rule_with_one_layer(page):
+    summary = page.locator("[data-part=summary]")
+    for button, word in (("Reset", "fast"), ("depth hurts", "slower")):
+        page.click(f"text={button}")
+        page.wait_for_timeout(50)
+        plain, layers, rule = (row["reached"] for row in numbers(page))
+        said = [
+            f"{who} {max(plain / it, it / plain):.4g} times {'as fast' if word == 'fast' else word}"
+            for who, it in (("its layers are", layers), ("the rule is", rule))
+        ]
+        summary.filter(has_text=f"Against depth 1, {'; '.join(said)}.").wait_for()
+    page.click("text=Depth diverges")  # nothing to compare
+    summary.filter(has_text="diverged").wait_for()
+    assert "Against" not in summary.inner_text()
+
+
 def test_the_keyboard_moves_every_slider(page):
     for name in ("p", "ratio", "depth", "rate", "plain", "w1", "w2", "scale", "steps"):
         slider = page.locator(f"input[name={name}]")

@@ -71,6 +71,17 @@ def test_ethanol_as_kept():
     assert ethanol.condition == pytest.approx(5e9, rel=0.05)
     assert sum(count for _, count in ethanol.labels) == ethanol.n
     assert sum(ethanol.eigenvalues) == pytest.approx(128)
+    assert (ethanol.slow(1e6), trimmed.slow(1e6)) == (10, 9)
+
+
+def test_slow_directions_by_hand():
+    # λ/λ_max = 1, 1e-3, 1e-6: after k = 1000 iterations e^(−2λk/λ_max) is 0, e^−2 and 0.998
+    values = (4.0, 4e-3, 4e-6)
+    found = replace(summaries.kept()["airfoil"], eigenvalues=values)
+    assert [found.slow(1000), found.slow(1000, 0.99), found.slow(1000, 0.1)] == [1, 1, 2]
+    # and that is what descent leaves of an error of 1
+    left = np.abs(1 - 2 * np.array(values) / values[0] * 0.9) ** 1000
+    assert found.slow(900) == int((left > np.exp(-1)).sum())
 
 
 @pytest.mark.parametrize("name", ["ethanol", "ethanol-trimmed", "abalone"])

@@ -187,7 +187,9 @@ CURVES = {
         "width1": {"width 1": network(depth, 1)},
         "width100": {"width 100": network(depth, 100)},
         "emulation": {
-            "the emulation from the end-to-end matrix of width 1": emulation(depth, same_start(depth, 1)),
+            "the emulation from the end-to-end matrix of width 1": emulation(
+                depth, same_start(depth, 1)
+            ),
             "the emulation from that of width 100": emulation(depth, same_start(depth, 100)),
             "the emulation from a single layer near zero": emulation(depth, NEAR_ZERO),
         },

@@ -74,7 +74,7 @@ class Report(NamedTuple):
 
     def _repr_html_(self) -> str:
         head = "".join(
-            f"<th>{word}</th>" for word in ("statement", "cases", "error", "allowed", "")
+            f"<th>{word}</th>" for word in ("statement", "cases", "error below", "allowed", "")
         )
         lines = [f"<thead><tr>{head}</tr></thead><tbody>"]
         for title, cases, worst in self.rows():
@@ -85,10 +85,15 @@ class Report(NamedTuple):
 
 
 def _shown(value: float) -> str:
-    """Two digits; of what is as small as rounding, which differs by machine, the decade above."""
-    if 0 < value < 1e-6:
+    """Two digits, rounded up; of what is as small as rounding, which differs by machine, the
+    decade above.
+    """
+    if not 0 < value < np.inf:
+        return f"{value:.2g}"
+    decade = 10.0 ** (np.floor(np.log10(value)) - 1)
+    if value < 1e-6:
         return f"{10.0 ** np.ceil(np.log10(value)):.0e}"
-    return f"{value:.2g}"
+    return f"{np.ceil(value / decade) * decade:.2g}"
 
 
 def report(*checks: Check | Iterable[Check]) -> Report:
