@@ -101,8 +101,8 @@ def answer(frame: pd.DataFrame) -> str:
         f"Figure 4's 30 models cost the plain torch loop **{sci(plain[2].median)} times** as much "
         f"at ℓ2 and **{sci(plain[4].median)} times** at ℓ4. A million iterations of all 30 at ℓ2 "
         f"take {sci(_million(frame).median)} s. At ℓ4 the bare matrix products, at their fastest, "
-        f"take **{ratio(frame, 4, 30, LIMIT).median:.0%}** of the trainer's time with 30 models, and "
-        f"{ratio(frame, 4, 300, LIMIT).median:.0%} with 300. Of "
+        f"take **{ratio(frame, 4, 30, LIMIT).median:.0%}** of the trainer's time with 30 models, "
+        f"and {ratio(frame, 4, 300, LIMIT).median:.0%} with 300. Of "
         f"{len(met)} demands {met.eq('yes').sum()} are met in every repetition, "
         f"{met.eq('by the medians').sum()} by the medians only, {met.eq('no').sum()} are not."
     )
