@@ -28,6 +28,9 @@ EXECUTED := $(NOTEBOOKS:notebooks/%=book/executed/%)
 INPUTS := $(READY) $(shell find accel_core book/data book/record book/reference \
 	-type f -not -path '*/__pycache__/*' 2>/dev/null)
 
+# Kernels that start at the same time now and then choose the same port; one of them dies at once.
+DIED := "Kernel died before replying"
+
 .PHONY: help environment book pdf chapters outputs test test-all bench record readme format clean
 
 help:  ## this list
@@ -63,8 +66,8 @@ chapters: $(EXECUTED)
 book/executed/%.ipynb: notebooks/%.ipynb $(INPUTS)
 	@mkdir -p $(@D) build
 	@echo "executing $<"
-	@ACCEL_FIGURE_DATA=1 $(BIN)/papermill --no-progress-bar --cwd notebooks $< build/$*.ipynb \
-	  >build/$*.log 2>&1 || { tail -n 30 build/$*.log; \
+	@run() { ACCEL_FIGURE_DATA=1 $(BIN)/papermill --no-progress-bar --cwd notebooks $< build/$*.ipynb \
+	  >build/$*.log 2>&1; }; run || { grep -q $(DIED) build/$*.log && run; } || { tail -n 30 build/$*.log; \
 	  echo "make book: chapter $< failed; its whole log: build/$*.log"; exit 1; }
 	@mv build/$*.ipynb $@
 
@@ -77,7 +80,8 @@ test: $(READY)  ## every check, slow variants left out
 	@echo "lint";   $(BIN)/ruff check --quiet . && $(BIN)/ruff format --check --quiet .
 	@echo "book";   $(MAKE) book
 	@echo "tests, smoke executions"; $(BIN)/pytest -q -n $(JOBS) --dist worksteal
-	@echo "stored outputs"; $(NBVAL)
+	@echo "stored outputs"; $(NBVAL) | tee build/nbval.log || \
+	  { grep -q $(DIED) build/nbval.log && $(NBVAL) --last-failed; }
 
 # The lines that may differ from machine to machine are listed, with the reason of each, in the cfg.
 NBVAL = $(BIN)/pytest -q -n $(JOBS) --dist loadfile --nbval --nbval-sanitize-with tests/sanitize.cfg \

@@ -30,7 +30,10 @@ def run(*command, at=ROOT):
 
 
 def papermill(notebook, out, *parameters, at=ROOT):
-    return run(BIN / "papermill", "--no-progress-bar", notebook, out, *parameters, at=at)
+    command = [BIN / "papermill", "--no-progress-bar", notebook, out, *parameters]
+    done = run(*command, at=at)
+    # two kernels that start at once may have chosen one port
+    return run(*command, at=at) if "Kernel died before replying" in done.said else done
 
 
 def code_cells(notebook):
