@@ -13,6 +13,7 @@ from .claims import identity, printed, races
 from .claims.base import Runs, select
 from .intervals import Estimate, median_interval
 from .rules import GradientDescent, Momentum
+from .training import record_points
 
 FIGURE = "fig6_identity_l4"
 WORDS = {identity.NEAR_ZERO: "near zero", identity.IDENTITY: "identity offset"}
@@ -318,9 +319,27 @@ def escape_sentences(table: pd.DataFrame, budget: int) -> str:
             for row in never.itertuples()
         )
         lines.append(
-            f"Still at the saddle at the end, against the prediction: {len(never)} ({which})."
+            f"At the saddle at the end, though predicted to leave: {len(never)} ({which})."
         )
+        lines += _excursions(never, budget)
     return "\n".join(f"- {line}" for line in lines)
+
+
+def _excursions(never: pd.DataFrame, budget: int) -> list[str]:
+    """What becomes of such a run when it is looked at after every iteration."""
+    found, points = side_runs.excursions(), record_points(budget)
+    lines = []
+    for rate, seed in zip(never.rate, never.seed, strict=True):
+        first, last = found.get((rate, seed), (None, None))
+        if last is not None:
+            seen = np.any((points >= first) & (points <= last))
+            lines.append(
+                f"Looked at after every iteration, start {seed} at rate {rate:g} does leave: it is "
+                f"below {saddle.LEFT:g} of the first distance from iteration {first:,} to "
+                f"{last:,}, and then thrown back to the saddle"
+                + ("." if seen else ", all between two points of its recorded curve.")
+            )
+    return lines
 
 
 def _times(observed: pd.Series, table: pd.DataFrame) -> str:

@@ -14,13 +14,14 @@ from .initializers import IdentityOffset, NearZero
 from .intervals import median_interval
 from .replications.store import Outcome, Task, obtain
 from .rules import AdaDelta, AdaGrad, Adam, EndToEnd, GradientDescent, Momentum
+from .saddle import LEFT
 from .saddle import escape_times as flow_times
 from .statistics import tune
 from .sweeps import frame
 from .training import Batch, Run, train
 
-__all__ = ["EXPERIMENTS", "EscapeTime", "Precision", "Speed", "cost_table", "escape_times",
-           "precision_table", "precisions"]  # fmt: skip
+__all__ = ["EXPERIMENTS", "EscapeTime", "Excursion", "Precision", "Speed", "cost_table",
+           "escape_times", "excursions", "precision_table", "precisions"]  # fmt: skip
 
 STARTS = {repr(start): start for start in (NearZero(0.01), IdentityOffset(0.01))}
 _RULES = (
@@ -125,6 +126,46 @@ def escape_times(
     return {seed: row.summary["time"] for seed, row in zip(seeds, rows, strict=True)}
 
 
+@dataclass(frozen=True)
+class Excursion(Task):
+    """Whether a near-zero network of width 1 is away from the saddle, looked at after every
+    iteration: a run may leave and be thrown back between two points of its curve."""
+
+    p: float
+    depth: int
+    rate: float
+    seed: int
+    iterations: int
+
+    def run(self) -> Outcome:
+        """First and last iteration of the first time away; null where there is none, and where the
+        run is away when it ends."""
+        problem = ProblemSpec("ethanol", self.p).build()
+        run = Run(self.depth, start=NearZero(0.01), rate=self.rate, seed=self.seed)
+        every = range(self.iterations + 1)
+        (result,) = train(problem, [run], self.iterations, record_at=every)
+        distance = result.loss - problem.optimum().loss
+        away = np.flatnonzero(distance <= LEFT * distance[0])
+        back = np.flatnonzero(distance[away[0] :] > LEFT * distance[0]) if away.size else away
+        return Outcome(
+            {
+                "first": int(away[0]) if away.size else None,
+                "last": int(away[0] + back[0] - 1) if back.size else None,
+            },
+            {},
+            {},
+        )
+
+
+def excursions() -> dict[tuple[float, int], tuple[int | None, int | None]]:
+    """(rate, seed) → first and last iteration away from the saddle, by recorded `Excursion`."""
+    rows = obtain(EXPERIMENTS["excursions"](), "excursions")
+    return {
+        (row.spec["rate"], row.spec["seed"]): (row.summary["first"], row.summary["last"])
+        for row in rows
+    }
+
+
 def precisions(runs: pd.DataFrame, seeds: Sequence[int] = range(5)) -> list[Precision]:
     """The tasks that put every tuned model of a run table beside itself in float32."""
     budget = int(runs.budget.iloc[0])
@@ -139,6 +180,8 @@ def precisions(runs: pd.DataFrame, seeds: Sequence[int] = range(5)) -> list[Prec
 EXPERIMENTS: dict[str, Callable[[], Sequence[Task]]] = {
     "speed": lambda: [Speed(*model) for model in MODELS],
     "saddle": lambda: [EscapeTime(4.0, depth, seed) for depth in (4, 8) for seed in range(5)],
+    # the one run of identity starts' near-zero networks that never leaves though it should
+    "excursions": lambda: [Excursion(4.0, 4, 0.1, 4, 9_700)],
     "precision": lambda: precisions(frame("identity")),
 }
 

@@ -66,8 +66,26 @@ def test_a_prediction_is_told_right_wrong_or_untested():
         "- Of these are seen at 0.9 of the first distance: 1, after 1.03 times the predicted "
         "iterations.",
         "- Diverge before they are: 2, after 1.00 to 1.25 times the predicted iterations.",
-        "- Still at the saddle at the end, against the prediction: 1 (start 3 at rate 0.1, "
+        "- At the saddle at the end, though predicted to leave: 1 (start 3 at rate 0.1, "
         "predicted 9,536).",
     ]
     shown = page.escape_view(table, BUDGET)["as run"].item()
     assert shown == "824 · × 1,000 · × 1,250 · > 100,000 · > 100,000 · 10"
+
+
+def test_an_excursion_between_two_points_of_the_curve_is_told(monkeypatch):
+    budget, never = 100_000, pd.DataFrame({"rate": [0.1, 0.1], "seed": [4, 3]})
+    points = page.record_points(budget)
+    gap = int(np.diff(points).argmax())
+    first, last = int(points[gap]) + 1, int(points[gap]) + 3
+    monkeypatch.setattr(
+        page.side_runs,
+        "excursions",
+        lambda: {(0.1, 4): (first, last), (0.1, 3): (5, None)},
+    )
+    (told,) = page._excursions(never, budget)
+    assert f"from iteration {first:,} to {last:,}" in told and "between two points" in told
+    monkeypatch.setattr(
+        page.side_runs, "excursions", lambda: {(0.1, 4): (first, int(points[gap + 1]))}
+    )
+    assert "between two points" not in page._excursions(never, budget)[0]
