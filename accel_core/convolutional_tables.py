@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import LogLocator, NullFormatter
 
 from . import figure_data, figures
 from .claims.base import Verdict
@@ -315,13 +314,6 @@ def tuned(robust: Mapping[str, Verdict]) -> str:
         for name, value in evidence.items()
         if "tuned" in name
     )
-
-
-def plain_ticks(axes: Axes) -> None:
-    """A logarithmic axis of about a decade: 0.2, 0.5, 1 in place of powers of ten."""
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.yaxis.set_major_formatter(lambda y, _: f"{y:g}")
-    axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def running_mean(part: str, half: int = 250):

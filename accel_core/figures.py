@@ -14,7 +14,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogFormatter, MaxNLocator
 from matplotlib.transforms import IdentityTransform
 from scipy.optimize import isotonic_regression
 
@@ -28,6 +28,7 @@ __all__ = [
     "diverged",
     "end_label",
     "panels",
+    "plain_ticks",
     "printed",
     "printed_curve",
     "use_style",
@@ -179,3 +180,16 @@ def diverged(axes: Axes, x: Iterable[float], colour: str, height: float = 0.97) 
         return  # an empty line off the axes would spoil the layout
     at = axes.get_xaxis_transform()
     axes.plot(x, [height] * len(x), "x", color=colour, ms=5, mew=1.2, transform=at, clip_on=False)
+
+
+class _Plain(LogFormatter):
+    """Labels the ticks that matplotlib does, in plain digits."""
+
+    def __call__(self, x, pos=None):
+        return f"{x:g}" if super().__call__(x, pos) else ""
+
+
+def plain_ticks(axes: Axes) -> None:
+    """Plain digits on a logarithmic y axis that spans a decade or two."""
+    axes.yaxis.set_major_formatter(_Plain())
+    axes.yaxis.set_minor_formatter(_Plain())

@@ -15,12 +15,12 @@ from ..chapter import Status, status
 from ..claims.draws import name, share
 from ..claims.levy_wang import BURST
 from ..datasets import DataUnavailable
-from ..figures import depth_colour
+from ..figures import depth_colour, plain_ticks
 from ..intervals import median_interval
 from ..records import RecordError, Row
 from . import rows
 from .bursts import SETTINGS, Trace, trace_table, traces
-from .draw_tables import WRITTEN, plain_ticks
+from .draw_tables import WRITTEN
 from .levy_wang import POINTS
 from .store import obtain
 

@@ -9,7 +9,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
-from matplotlib.ticker import LogFormatter
 from scipy.stats import binomtest
 
 from .. import figure_data
@@ -28,7 +27,7 @@ from ..claims.draws import (
     swaps,
 )
 from ..datasets import DataUnavailable
-from ..figures import depth_colour
+from ..figures import depth_colour, plain_ticks
 from ..intervals import BOOTSTRAP_MINIMUM, holm, median_interval
 from ..plain import train_plain
 from ..records import RecordError, Row
@@ -39,7 +38,7 @@ from .levy_wang import REPORT_SPLIT, STARTS, STEPS, Draw, draws, parts, table
 from .store import obtain, recorded
 
 __all__ = ["answer", "balance_table", "compared", "disagreements", "equal_loss", "figure",
-           "held_out", "narrowed", "one_draw", "plain_ticks", "runs_of", "sides", "spread_table",
+           "held_out", "narrowed", "one_draw", "runs_of", "sides", "spread_table",
            "tightened", "wins", "words"]  # fmt: skip
 
 RATE = 1e-2  # the report's largest for the default start
@@ -270,19 +269,6 @@ def figure(frame: pd.DataFrame, cells: dict[str, dict]) -> plt.Figure:
         ax.set_ylabel("training loss after 99 steps")
     plt.close(fig)  # shown once, as the cell's value
     return fig
-
-
-class _Plain(LogFormatter):
-    """Labels the ticks that matplotlib does, in plain digits."""
-
-    def __call__(self, x, pos=None):
-        return f"{x:g}" if super().__call__(x, pos) else ""
-
-
-def plain_ticks(ax: plt.Axes) -> None:
-    """Plain digits on a logarithmic axis of losses that spans a decade or two."""
-    ax.yaxis.set_major_formatter(_Plain())
-    ax.yaxis.set_minor_formatter(_Plain())
 
 
 def balance_table(starts: pd.DataFrame) -> pd.DataFrame:
