@@ -25,7 +25,7 @@ NOTEBOOKS := $(sort $(wildcard notebooks/[0-9][0-9]-*.ipynb))
 TEXTS := $(sort $(wildcard notebooks/[0-9][0-9]-*.md))
 EXECUTED := $(NOTEBOOKS:notebooks/%=book/executed/%)
 # A chapter is executed (profile `paper`, its default) anew when its text, the library, or what is recorded has changed.
-INPUTS := $(READY) $(shell find accel_core book/data book/record book/reference \
+INPUTS := $(READY) $(shell find accel_core report book/data book/record book/reference \
 	-type f -not -path '*/__pycache__/*' 2>/dev/null)
 
 # Kernels that start at the same time now and then choose the same port; one of them dies at once.
@@ -37,14 +37,14 @@ help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
 
 environment: $(READY)  ## .venv with the pinned packages and this library
-$(READY): requirements.txt pyproject.toml
+$(READY): requirements.txt pyproject.toml report/pyproject.toml
 	@$(or $(PYTHON),false) -c '$(new_enough)' || { echo "Python 3.11 or newer is needed;" \
 	  "name it with 'make PYTHON=/path/to/python3 ...'"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@mkdir -p build
 	@echo "installing the pinned packages into .venv"
 	@{ $(BIN)/python -m pip install --requirement requirements.txt && \
-	  $(BIN)/python -m pip install --no-deps --no-build-isolation --editable .; } \
+	  $(BIN)/python -m pip install --no-deps --no-build-isolation --editable . --editable report; } \
 	  >build/install.log 2>&1 || { tail -n 30 build/install.log; \
 	  echo "make: the packages could not be installed; the whole log: build/install.log"; exit 1; }
 	@touch $@
@@ -59,7 +59,7 @@ book: $(READY)  ## execute the chapters, build the pages strictly, say which pag
 	@echo "Open $(abspath book/_build/html/index.html)"
 
 pdf: book  ## the book as one PDF (needs Chromium)
-	@$(BIN)/python -m accel_core pdf
+	@$(BIN)/python -m report pdf
 
 chapters: $(EXECUTED)
 	@:
@@ -74,7 +74,7 @@ book/executed/%.ipynb: notebooks/%.ipynb $(INPUTS)
 outputs: $(READY)  ## execute every chapter and keep its outputs in notebooks/
 	@$(BIN)/jupytext --quiet --sync $(TEXTS)
 	@$(MAKE) --jobs $(JOBS) chapters
-	@$(BIN)/python -m accel_core outputs
+	@$(BIN)/python -m report outputs
 
 test: $(READY)  ## every check, slow variants left out
 	@echo "lint";   $(BIN)/ruff check --quiet . && $(BIN)/ruff format --check --quiet .
@@ -92,13 +92,13 @@ test-all: test  ## the same, and the exhaustive variants
 
 bench: $(READY)  ## the trainer's speed beside the plain loop's and the bare matrix products'
 	@$(BIN)/python -m pip install --quiet --requirement requirements-bench.txt  # JAX
-	@$(BIN)/python -m bench
+	@$(BIN)/python -m report.bench
 
 record: $(READY)  ## compute the runs that the record lacks, and keep them
-	@$(BIN)/python -m accel_core record
+	@$(BIN)/python -m report record
 
 readme: $(READY)  ## write anew what is generated: README, contents, the page on parameters
-	@$(BIN)/python -m accel_core readme
+	@$(BIN)/python -m report readme
 
 format: $(READY)  ## format all code, the chapters' too, and bring their pairs into step
 	@$(BIN)/jupytext --quiet --sync $(TEXTS)

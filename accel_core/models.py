@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from .initializers import Initializer
+from accel_core.initializers import Initializer
 
 Array = NDArray[np.float64]
 

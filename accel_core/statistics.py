@@ -1,6 +1,6 @@
 """From run tables to comparisons: crossings, tuning, speed-ups.
 
-A run table has one row per run (columns as written by `accel_core.records`). Iterations are counts
+A run table has one row per run (columns as written by `report.records`). Iterations are counts
 of gradient steps, distances are loss − optimum in the units of the loss, ratios and shares are
 pure numbers. Diverged and censored runs are never dropped: a criterion that a run does not meet is
 +∞, and a ratio with such a run in it is kept as the pair of bounds that it is known to lie

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .batches import Batch, Run
-from .losses import Problem
+from accel_core.engine.batch import Batch, Run
+from accel_core.problem import Problem
 
 Array = NDArray[np.float64]
 
@@ -97,7 +97,9 @@ def train(
 def _batch(problem: Problem, runs: Sequence[Run], device: str, dtype):
     if device == "cpu":
         return Batch(problem, runs, dtype)
-    from .device import DeviceBatch  # torch takes a second and 200 MB, which sweeps do without
+    from accel_core.engine.device import (
+        DeviceBatch,  # torch takes a second and 200 MB, which sweeps do without
+    )
 
     return DeviceBatch(problem, runs, device, dtype)
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from accel_core import experiments, records, sweeps
-from accel_core.experiments import Sweep
 from accel_core.rules import Adam, GradientDescent
+from report import compute, experiments, record
+from report.experiments import Sweep
 
 SWEEP = Sweep("short", 15_000, p=(2.0,), depth=(1, 2), rate=(1e-4, 1e-3, 0.5), seeds=(0, 1, 2),
               rule=(GradientDescent(), Adam()))  # fmt: skip
@@ -21,10 +21,10 @@ SWEEP = Sweep("short", 15_000, p=(2.0,), depth=(1, 2), rate=(1e-4, 1e-3, 0.5), s
 # what the process is about to do, by module and function; HALF: it has written half of it
 MOMENTS = {
     "half a checkpoint": (np, "savez"),
-    "half a shard": (records.pq, "write_table"),
-    "half an index": (records.csv, "writer"),
+    "half a shard": (record.pq, "write_table"),
+    "half an index": (record.csv, "writer"),
     "rename": (os, "replace"),
-    "forget a checkpoint": (sweeps, "forget"),
+    "forget a checkpoint": (compute, "forget"),
 }
 
 
@@ -60,11 +60,11 @@ if __name__ == "__main__":
     folder = Path(sys.argv[1])
     os.environ["ACCEL_CACHE"] = str(folder / "cache")
     os.environ.pop("CI", None)
-    records.COMMITTED = folder / "book"
+    record.COMMITTED = folder / "book"
     experiments.EXPERIMENTS["short"] = SWEEP
-    sweeps.CHECKPOINT = 0.0
+    compute.CHECKPOINT = 0.0
     if len(sys.argv) > 2:
         arm(sys.argv[2], int(sys.argv[3]))
     print("begun", flush=True)
-    sweeps.compute(SWEEP.specs(), "short", workers=int(os.environ["WORKERS"]), progress=False)
-    sweeps.promote("short")
+    compute.compute(SWEEP.specs(), "short", workers=int(os.environ["WORKERS"]), progress=False)
+    compute.promote("short")

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from accel_core import __main__, anew
-from accel_core.records import Row
+from report import __main__, anew
+from report.record import Row
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ def test_an_experiment_of_networks_is_computed_too(monkeypatch, tmp_path):
     monkeypatch.setenv("ACCEL_CACHE", str(tmp_path))
     small = anew.experiment("adam").scaled(300, seeds=1)
     monkeypatch.setattr(anew, "experiment", lambda name: small)
-    kept = anew.sweeps.compute(small.specs(), "small", recorded=False, workers=1, progress=False)
+    kept = anew.compute.compute(small.specs(), "small", recorded=False, workers=1, progress=False)
     found = anew.compute_anew("adam", 1)
     assert found.runs == len(kept) == 30
     assert (found.worst, found.others) == (0.0, {})

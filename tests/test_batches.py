@@ -5,10 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from accel_core import chain, kernels
-from accel_core.batches import Batch, Run
+from accel_core.engine import kernels
+from accel_core.engine import quadratic as chain
+from accel_core.engine.batch import Batch, Run
 from accel_core.initializers import IdentityOffset, NearZero, TorchDefault
-from accel_core.losses import Moments, Problem
+from accel_core.problem import Moments, Problem
 from accel_core.rules import AdaDelta, AdaGrad, Adam, EndToEnd, Momentum
 from accel_core.training import Recorder, record_points, train
 

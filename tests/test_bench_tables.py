@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from accel_core import bench_tables as page
+from report import bench_tables as page
 
 FIGURE = {"case": "Figure 4", "depth": "1+2+3", "width": 1, "rows": 9, "features": 3}
 
@@ -22,8 +22,8 @@ def path(tmp_path):
         for engine, time in ({"ours": 1.0} | found).items():
             spread = {"microseconds": time, "least": 0.95 * time, "most": 1.05 * time}
             rows.append({**FIGURE, "p": p, "models": models, "engine": engine} | spread)
-    pd.DataFrame(rows).to_csv(tmp_path / "bench.csv", index=False)
-    return tmp_path / "bench.csv"
+    pd.DataFrame(rows).to_csv(tmp_path / "report.bench.csv", index=False)
+    return tmp_path / "report.bench.csv"
 
 
 def test_demands_are_met_or_not_or_by_the_medians_only(path):

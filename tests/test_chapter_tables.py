@@ -7,12 +7,12 @@ import pandas as pd
 import pytest
 from made_up_runs import axis, table
 
-from accel_core import chapter_runs, emulation_tables, tuned_tables
-from accel_core import chapter_tables as tables
-from accel_core.claims import printed, races
-from accel_core.claims.explicit import CLAIMS
-from accel_core.claims.races import Race
 from accel_core.datasets import DataUnavailable
+from report import emulation_tables, lookup, tuned_tables
+from report import tables as tables
+from report.claims import printed, races
+from report.claims.explicit import CLAIMS
+from report.claims.races import Race
 
 BUDGET = 100_000
 POWER = (1 + axis(BUDGET) / 100) ** -0.7
@@ -85,10 +85,10 @@ def test_verdicts_of_missing_runs_say_so():
 
 
 def test_smoke_runs_are_computed_from_scratch(monkeypatch):
-    monkeypatch.setattr(chapter_runs.sweeps, "lookup", lambda specs: pytest.fail("looked up"))
-    monkeypatch.setattr(chapter_runs.sweeps, "compute", lambda *a, **k: pytest.fail("kept"))
+    monkeypatch.setattr(lookup.compute, "lookup", lambda specs: pytest.fail("looked up"))
+    monkeypatch.setattr(lookup.compute, "compute", lambda *a, **k: pytest.fail("kept"))
     try:
-        frame = chapter_runs.runs("smoke", 3)("tuned_rates")
+        frame = lookup.runs("smoke", 3)("tuned_rates")
     except DataUnavailable as reason:
         pytest.skip(str(reason))
     assert frame.budget.eq(3).all()
@@ -97,7 +97,7 @@ def test_smoke_runs_are_computed_from_scratch(monkeypatch):
 
 def test_a_misspelt_profile_is_refused():
     with pytest.raises(ValueError, match="profile = 'papre': must be one of paper, smoke"):
-        chapter_runs.runs("papre")
+        lookup.runs("papre")
 
 
 def test_a_curve_that_is_late_is_moved_back():

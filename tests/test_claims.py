@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 from made_up_runs import PRINTED
 
-from accel_core import claims
-from accel_core.claims import tuned_rates as tuned
-from accel_core.claims.comparisons import Instance, assess
+from report import claims
+from report.claims import tuned_rates as tuned
+from report.claims.comparisons import Instance, assess
 
 BUDGET = 1_000_000
 RATES = (1e-3, 5e-3, 1e-2)

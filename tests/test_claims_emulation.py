@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from made_up_runs import PRINTED, axis, printed_on, table
 
-from accel_core.claims import emulation
-from accel_core.claims.base import CONDITION, NOT_REPRODUCED, REPRODUCED, UNTESTED
-from accel_core.experiments import EXPERIMENTS
 from accel_core.initializers import EndToEndOf, NearZero
 from accel_core.models import Architecture, end_to_end
+from report.claims import emulation
+from report.claims.base import CONDITION, NOT_REPRODUCED, REPRODUCED, UNTESTED
+from report.experiments import EXPERIMENTS
 
 BUDGET = 250_000
 

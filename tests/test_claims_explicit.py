@@ -3,9 +3,9 @@
 import pytest
 from made_up_runs import PRINTED, printed_on, table
 
-from accel_core.claims import explicit, races
-from accel_core.claims.base import CONDITION, NOT_REPRODUCED, REPRODUCED, UNTESTED
-from accel_core.experiments import EXPERIMENTS
+from report.claims import explicit, races
+from report.claims.base import CONDITION, NOT_REPRODUCED, REPRODUCED, UNTESTED
+from report.experiments import EXPERIMENTS
 
 LONG, SHORT = 1_000_000, 200_000
 ADAGRAD, ADADELTA, DEEP = "adagrad_depth1", "adadelta_depth1", "gd_depth3"

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from made_up_runs import PRINTED, axis, printed_on, run, table
 
-from accel_core.claims import identity, races
-from accel_core.claims.base import CONDITION, NOT_REPRODUCED, REPRODUCED, UNTESTED
-from accel_core.experiments import EXPERIMENTS
+from report.claims import identity, races
+from report.claims.base import CONDITION, NOT_REPRODUCED, REPRODUCED, UNTESTED
+from report.experiments import EXPERIMENTS
 
 BUDGET = 100_000
 

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from accel_core import claims
-from accel_core.claims import ava, blogs, draws, levy_wang
-from accel_core.claims.base import CONDITION, NOT_REPRODUCED, REPRODUCED, UNTESTED
-from accel_core.claims.draws import ARCHITECTURES, DATASETS, DEEPER, DRAWS, SINGLE, Share
+from report import claims
+from report.claims import ava, blogs, draws, levy_wang
+from report.claims.base import CONDITION, NOT_REPRODUCED, REPRODUCED, UNTESTED
+from report.claims.draws import ARCHITECTURES, DATASETS, DEEPER, DRAWS, SINGLE, Share
 
 ROOT = Path(__file__).resolve().parent.parent
 RNG = np.random.default_rng(0)

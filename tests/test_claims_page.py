@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from accel_core.__main__ import runs
-from accel_core.claims import CLAIMS, OUTCOMES, SOURCES, Claim, Verdict, table, tuned_rates
-from accel_core.claims.page import MARKS, NAMES, number, page, summary
 from accel_core.intervals import Estimate
-from accel_core.replications import points
+from report.__main__ import runs
+from report.claims import CLAIMS, OUTCOMES, SOURCES, Claim, Verdict, table, tuned_rates
+from report.claims.page import MARKS, NAMES, number, page, summary
+from report.replications import points
 
 
 def fixed(id, source, outcome, condition="", **evidence):

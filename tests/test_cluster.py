@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from accel_core import cluster, records, shards, sweeps
-from accel_core.__main__ import main
 from accel_core.datasets import DataUnavailable
-from accel_core.experiments import Sweep
 from accel_core.rules import Adam, GradientDescent
+from report import cluster, compute, record, shards
+from report.__main__ import main
+from report.experiments import Sweep
 
 DASK = str(Path(sys.executable).with_name("dask"))
 ITERATIONS = 40_000
@@ -95,7 +95,7 @@ def same(one, other):
 def test_a_sweep_survives_the_death_of_a_worker_to_the_bit(
     scheduler, tmp_path, monkeypatch, shared
 ):
-    monkeypatch.setattr(sweeps, "CHECKPOINT", 0.0)
+    monkeypatch.setattr(compute, "CHECKPOINT", 0.0)
     address, worker = scheduler
     common = {"ACCEL_CACHE": str(tmp_path / "common")} if shared else {}
     (victim, disk), (_, other) = worker("one", **common), worker("two", **common)
@@ -112,13 +112,13 @@ def test_a_sweep_survives_the_death_of_a_worker_to_the_bit(
         if sum(midway.values()) == (2 if shared else 1):  # one for each worker with this disk
             victim.kill()
             victim.wait()
-            killed.update(left=set(midway), stored=len(list(records.personal())))
+            killed.update(left=set(midway), stored=len(list(record.personal())))
         return killed
 
     hunter = threading.Thread(target=lambda: until(kill, victim))
     with cluster.connected(address):
         hunter.start()
-        rows = sweeps.compute(SPECS, "short", progress=False, recorded=False)
+        rows = compute.compute(SPECS, "short", progress=False, recorded=False)
         hunter.join()
     assert victim.returncode == -signal.SIGKILL
     assert killed["stored"] < len(SPECS) / 2
@@ -130,7 +130,7 @@ def test_a_sweep_survives_the_death_of_a_worker_to_the_bit(
         for row in shards.run_shard(piece, tmp_path / "serial")[0]:
             assert same(row, rows[row.key])
             assert rows[row.key].provenance["threads"] == 1
-    assert len(list(records.personal())) == len(SPECS)
+    assert len(list(record.personal())) == len(SPECS)
     left = {path.name for at in (disk, other) for path in at.rglob("*.npz")}
     assert left <= (set() if shared else killed["left"])  # only the dead could remove that one
 
@@ -166,4 +166,4 @@ def test_workers_without_the_data_say_so(scheduler, tmp_path):
     for name in ("one", "two"):
         worker(name, ACCEL_DATA=str(tmp_path), http_proxy=nowhere, https_proxy=nowhere)
     with cluster.connected(address), pytest.raises(DataUnavailable, match=r"ethanol.*"):
-        sweeps.compute(LP, "short", progress=False, recorded=False)
+        compute.compute(LP, "short", progress=False, recorded=False)

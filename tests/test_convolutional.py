@@ -10,7 +10,7 @@ from scipy.signal import correlate2d
 from torch.nn import functional
 
 from accel_core import convolutional as conv
-from accel_core import tutorial
+from accel_core import mnist as tutorial
 
 SMALL = {"seed": 3, "steps": 9, "batch": 8}
 

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from accel_core import convolutional_tables as tables
-from accel_core import minibatch_losses as curves
-from accel_core import tutorial
-from accel_core.claims import convolutional as criteria
+from accel_core import mnist as tutorial
+from report import convolutional_tables as tables
+from report import minibatch_losses as curves
+from report.claims import convolutional as criteria
 
 
 def test_running_means_by_hand():

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from accel_core import convolutional_runs as runs
-from accel_core import datasets, records, tutorial
-from accel_core.records import RecordError
+from accel_core import datasets
+from accel_core import mnist as tutorial
+from report import convolutional_runs as runs
+from report import record
+from report.record import RecordError
 
 TINY = tutorial.Convolutional(
     factored=True, seed=1, penalty="factors", steps=6, batch=16
@@ -23,14 +25,14 @@ def data(tmp_path, monkeypatch):
     labels = source.integers(0, 10, 110)
     split = tutorial.Digits.tutorial(images[:90], labels[:90], images[90:], labels[90:], held_out=0)
     monkeypatch.setattr(runs, "digits", lambda: (split, "digest-of-random-images"))
-    monkeypatch.setattr(records, "COMMITTED", tmp_path / "committed")
-    records.committed.cache_clear()
+    monkeypatch.setattr(record, "COMMITTED", tmp_path / "committed")
+    record.committed.cache_clear()
     monkeypatch.setenv("ACCEL_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("CI", raising=False)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield split
-    records.committed.cache_clear()
+    record.committed.cache_clear()
     torch.set_num_threads(threads)
 
 
@@ -58,7 +60,7 @@ def test_a_run_is_computed_once_kept_and_found_again(data, monkeypatch):
     monkeypatch.setattr(runs, "train", lambda *_, **__: pytest.fail("was computed again"))
     (again,) = runs.compute([TINY]).values()
     assert again.checksum() == first.checksum()
-    records.committed().add([first], runs.NAME)
+    record.committed().add([first], runs.NAME)
     monkeypatch.setenv("ACCEL_CACHE", "/nowhere")
     assert list(runs.lookup([TINY, replace(TINY, seed=5)])) == [TINY]
 
@@ -110,10 +112,10 @@ def test_recording_adds_what_is_computed_even_if_it_fails(data, monkeypatch, cap
     monkeypatch.setattr(runs, "train", failing)
     with pytest.raises(OSError, match="full"):
         runs.record(workers=1)
-    assert [row.spec["seed"] for row in records.committed()] == [0, 1]
+    assert [row.spec["seed"] for row in record.committed()] == [0, 1]
     monkeypatch.setattr(runs, "train", train)
-    assert runs.record().parent == records.COMMITTED / runs.NAME
-    assert len(list(records.committed())) == 3
+    assert runs.record().parent == record.COMMITTED / runs.NAME
+    assert len(list(record.committed())) == 3
     assert runs.record() is None
     told = capsys.readouterr().out.splitlines()
     assert "3 runs of 8,600 iterations, 3 to compute" in told[0]
@@ -172,4 +174,4 @@ def test_the_smoke_profile_computes_a_start_of_everything(data):
     assert {replace(spec, steps=8_600) for spec in shown} == {
         spec for group in tutorial.experiments((0,)).values() for spec in group[:3]
     }
-    assert not list(records.personal())
+    assert not list(record.personal())

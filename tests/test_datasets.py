@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from accel_core import catalogue, datasets
+from accel_core import datasets
 from accel_core.datasets import DataCorrupted, DataUnavailable, load, outlier_rows, standardize
+from accel_core.datasets import published as catalogue
 
 
 @pytest.fixture(autouse=True)

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from accel_core.device import DeviceBatch
+from accel_core.engine.device import DeviceBatch
 from accel_core.initializers import NearZero, TorchDefault
-from accel_core.losses import Problem
+from accel_core.problem import Problem
 from accel_core.rules import AdaDelta, AdaGrad, Adam, EndToEnd, GradientDescent, Momentum
 from accel_core.training import Recorder, Run, record_points, train
 

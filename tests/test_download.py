@@ -13,8 +13,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from data_files import real, real_path, write, write_zip
 
-from accel_core import catalogue, datasets
+from accel_core import datasets
 from accel_core.datasets import DataCorrupted, DataUnavailable, load
+from accel_core.datasets import published as catalogue
 
 PAGE = b"<!DOCTYPE html><title>Down for maintenance</title>"
 

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from accel_core import records, sweeps
-from accel_core.experiments import experiment
+from report import compute, record
+from report.experiments import experiment
 
 ROOT = Path(__file__).resolve().parent.parent
 CHAPTER = "20-tuned-rates"
@@ -19,7 +19,7 @@ CHAPTER = "20-tuned-rates"
 @pytest.fixture
 def clone(tmp_path):
     """What `make book` needs of this project for one chapter, with the environment of this one."""
-    for name in ("accel_core", "book/record", "book/data", "book/reference"):
+    for name in ("accel_core", "report", "book/record", "book/data", "book/reference"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "notebooks").mkdir()
     chapter = (f"notebooks/{CHAPTER}.{end}" for end in ("md", "ipynb"))
@@ -42,19 +42,19 @@ def edit(folder, key, checksums):
     series = {entry["name"]: entry["values"] for entry in row["series"]}
     series["loss"][series["iteration"].index(1000.0)] *= 1.1
     if checksums:
-        row["checksum"] = records._row(row).checksum()
-    pq.write_table(pa.Table.from_pylist(rows, records.SCHEMA), path)
+        row["checksum"] = record._row(row).checksum()
+    pq.write_table(pa.Table.from_pylist(rows, record.SCHEMA), path)
     if checksums:
-        record = records.Record(folder, indexed=True)
-        record._write_index(record._index() | {key: row["checksum"]})
-        path.rename(path.with_name(f"{records._digest(path)}.parquet"))
+        whole = record.Record(folder, indexed=True)
+        whole._write_index(whole._index() | {key: row["checksum"]})
+        path.rename(path.with_name(f"{record._digest(path)}.parquet"))
 
 
 @pytest.mark.parametrize("checksums", [False, True], ids=["edited", "edited with all checksums"])
 def test_make_book_names_the_run_that_was_edited(clone, checksums):
     specs = experiment("tuned_rates").specs()
-    rows = records.committed().find(spec.key for spec in specs)
-    key = next(s.key for s in sweeps.shown_specs("tuned_rates", rows) if s.problem.p == 2)
+    rows = record.committed().find(spec.key for spec in specs)
+    key = next(s.key for s in compute.shown_specs("tuned_rates", rows) if s.problem.p == 2)
     edit(clone / "book" / "record", key, checksums)
     env = os.environ | {"PYTHONPATH": str(clone), "ACCEL_CACHE": str(clone / "cache")}
     done = subprocess.run(["make", "book"], cwd=clone, env=env, capture_output=True, text=True)

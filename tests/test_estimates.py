@@ -4,11 +4,11 @@ import dataclasses
 
 import pytest
 
-from accel_core import estimates, records
-from accel_core.__main__ import main
-from accel_core.experiments import Sweep
-from accel_core.shards import cut, run_shard
-from accel_core.sweeps import compute
+from report import estimates, record
+from report.__main__ import main
+from report.compute import compute
+from report.experiments import Sweep
+from report.shards import cut, run_shard
 
 SWEEP = Sweep("short", 50_000, p=(2.0,), depth=(1, 2), rate=(1e-3,), seeds=(0, 1, 2, 3, 4))
 
@@ -60,14 +60,14 @@ def test_a_workers_memory_is_that_of_its_shards(tmp_path):
 
 
 def test_a_dry_run_computes_nothing_and_says_what_there_is_to_do(capsys, tmp_path, monkeypatch):
-    monkeypatch.setattr(records, "COMMITTED", tmp_path / "none")
-    records.committed.cache_clear()
+    monkeypatch.setattr(record, "COMMITTED", tmp_path / "none")
+    record.committed.cache_clear()
     monkeypatch.setitem(main.__globals__, "ROOT", tmp_path)
-    monkeypatch.setitem(__import__("accel_core.experiments").experiments.EXPERIMENTS, "s", SWEEP)
+    monkeypatch.setitem(__import__("report.experiments").experiments.EXPERIMENTS, "s", SWEEP)
     try:
         assert main(["record", "s", "--dry-run", "--workers", "3"]) == 0
     finally:
-        records.committed.cache_clear()
+        record.committed.cache_clear()
     said = capsys.readouterr().out
     for words in ("10 runs of 50,000", "0 recorded", "10 to compute", "multiplications", "on 3 "):
         assert words in said

@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 from data_files import FOLDER, real, write, write_zip
 
-from accel_core import catalogue, readers
 from accel_core.datasets import DataCorrupted, DataUnavailable, load, outlier_rows
+from accel_core.datasets import published as catalogue
+from accel_core.datasets import reading as readers
 
 AT_HAND = [1, 2, 3, 4, 5, 6, 8, 9]
 ZIP = catalogue.ETHANOL_ZIP

@@ -2,9 +2,9 @@
 
 import pytest
 
-from accel_core import explicit_tables as page
-from accel_core.claims import explicit
-from accel_core.experiments import EXPERIMENTS
+from report import explicit_tables as page
+from report.claims import explicit
+from report.experiments import EXPERIMENTS
 
 
 @pytest.mark.parametrize("name", [*explicit.LAYERS, *explicit.ADAMS, "momentum"])

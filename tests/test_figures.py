@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from accel_core import book_pages, figure_data, figures, sweeps
+from report import book_pages, compute, figure_data, figures
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_a_page_offers_them_below_the_figure(figure, tmp_path):
 
 
 def test_a_figure_s_runs_are_those_drawn(figure):
-    table = sweeps.frame("tuned_rates")
+    table = compute.frame("tuned_rates")
     drawn = table[(table.depth == 2) & (table.p == 4) & (table.rate == 1e-5)]
     figures.curves(figure.axes[0], drawn, "C0")
     figures.curves(figure.axes[1], drawn[:2], "C1")  # again: listed once

@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 from made_up_runs import axis, run
 
-from accel_core import identity_tables as page
-from accel_core.claims import identity
 from accel_core.intervals import median_interval
+from report import identity_tables as page
+from report.claims import identity
 
 BUDGET = 100_000
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 from scipy import stats
 
+from accel_core.engine.plain import LinearNetwork
 from accel_core.initializers import (
     Balanced,
     EndToEndOf,
@@ -16,7 +17,6 @@ from accel_core.initializers import (
     factor_balanced,
 )
 from accel_core.models import Architecture, end_to_end
-from accel_core.plain import LinearNetwork
 from accel_core.training import Run
 
 SIZES = (40, 30, 50, 20)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from accel_core.records import Record
+from report.record import Record
 
 SCRIPT = Path(__file__).with_name("killed_recording.py")
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from accel_core.losses import Moments, Problem
+from accel_core.problem import Moments, Problem
 
 RNG = np.random.default_rng(5)
 X = RNG.standard_normal((40, 5))

@@ -13,7 +13,7 @@ import pytest
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
-from accel_core import chapter
+from report import parameters
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]-*.ipynb"))
@@ -151,7 +151,7 @@ def test_every_chapter_refuses_wrong_parameters(notebook, parameter, said):
     """As papermill would set them, in the cells before which nothing else is executed."""
     given = parameterize_notebook(load_notebook_node(str(notebook)), dict([parameter]))
     begin = [cell.source for cell in given.cells if cell.cell_type == "code"][:3]
-    with pytest.raises(chapter.ParameterError, match=re.escape(said)):
+    with pytest.raises(parameters.ParameterError, match=re.escape(said)):
         exec("\n".join(begin), {})
 
 
@@ -222,31 +222,39 @@ def test_bad_parameters_fail_with_a_sentence(tiny, tmp_path, parameters, sentenc
 @pytest.mark.parametrize(
     ("rule", "good", "bad"),
     [
-        (chapter.PROFILES, ["paper", "smoke"], ["Paper", None, 1, ["paper"]]),
+        (parameters.PROFILES, ["paper", "smoke"], ["Paper", None, 1, ["paper"]]),
         ((1, 2), [1, 2], [1.0, True, "1", 3]),
-        (chapter.RATE, [1e-9, 1, 5.0], [0, -1, "x", None, True, float("nan"), float("inf"), [1]]),
-        (chapter.EXPONENT, [2, 2.5, 6], [1.999, -4, "4"]),
-        (chapter.COUNT, [1, 1000, 3.0], [0, 2.5, -1]),
-        (chapter.SEED, [0, 7], [-1, 0.5]),
-        (chapter.Number(at_most=1, above=0), [1, 0.5], [0, 1.01]),
-        (chapter.Each(chapter.RATE), [[1], [0.1, 0.2], (1,)], [[], 1, [1, -1], "12", [[1]]]),
+        (
+            parameters.RATE,
+            [1e-9, 1, 5.0],
+            [0, -1, "x", None, True, float("nan"), float("inf"), [1]],
+        ),
+        (parameters.EXPONENT, [2, 2.5, 6], [1.999, -4, "4"]),
+        (parameters.COUNT, [1, 1000, 3.0], [0, 2.5, -1]),
+        (parameters.SEED, [0, 7], [-1, 0.5]),
+        (parameters.Number(at_most=1, above=0), [1, 0.5], [0, 1.01]),
+        (parameters.Each(parameters.RATE), [[1], [0.1, 0.2], (1,)], [[], 1, [1, -1], "12", [[1]]]),
     ],
 )
 def test_rules(rule, good, bad):
     for value in good:
-        chapter.check_parameters({"x": value}, x=rule)
+        parameters.check_parameters({"x": value}, x=rule)
     for value in bad:
-        with pytest.raises(chapter.ParameterError, match=r"x = .* is not allowed: x must be"):
-            chapter.check_parameters({"x": value}, x=rule)
+        with pytest.raises(parameters.ParameterError, match=r"x = .* is not allowed: x must be"):
+            parameters.check_parameters({"x": value}, x=rule)
 
 
 def test_a_parameter_that_is_checked_but_not_set_is_an_error():
-    with pytest.raises(chapter.ParameterError, match="'p' is checked but not set"):
-        chapter.check_parameters({"profile": "paper"}, profile=chapter.PROFILES, p=chapter.EXPONENT)
+    with pytest.raises(parameters.ParameterError, match="'p' is checked but not set"):
+        parameters.check_parameters(
+            {"profile": "paper"}, profile=parameters.PROFILES, p=parameters.EXPONENT
+        )
 
 
 def test_status_names_what_was_not_checked_and_why():
-    shown = chapter.status(["the curves"], {"batch 7": "its file is not at hand"})._repr_markdown_()
+    shown = parameters.status(
+        ["the curves"], {"batch 7": "its file is not at hand"}
+    )._repr_markdown_()
     assert "Checked in this build: the curves." in shown
     assert "**Not checked** in this build: batch 7, because its file is not at hand." in shown
 
@@ -259,7 +267,7 @@ def stored(tiny, tmp_path):
     """The tiny chapter with the outputs of its execution."""
     executed = tmp_path / "executed.ipynb"
     assert papermill(tiny, executed).returncode == 0
-    chapter.keep_outputs(executed, tiny)
+    parameters.keep_outputs(executed, tiny)
     return tiny
 
 
@@ -291,4 +299,4 @@ def test_outputs_of_another_text_are_refused(stored, tmp_path):
     other.cells[-2].source = "p"
     nbformat.write(other, tmp_path / "other.ipynb")
     with pytest.raises(ValueError, match=r"not an execution of .* execute anew"):
-        chapter.keep_outputs(tmp_path / "other.ipynb", stored)
+        parameters.keep_outputs(tmp_path / "other.ipynb", stored)

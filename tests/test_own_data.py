@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from accel_core import own_data, tuned_tables
+from report import own_data, tuned_tables
 
 ROOT = Path(__file__).resolve().parent.parent
 GOOD = "a,b,price\n1,2,3\n2,1,5\n4,3,-1\n"
@@ -132,7 +132,7 @@ def test_another_table_has_other_runs_and_the_same_one_is_not_run_again(made, mo
     assert not {s.key for s in specs} & {s.key for s in made(rows=119)[0]}
     monkeypatch.setenv("CI", "1")  # where missing runs of the record are an error: not these
     made(budget=300)
-    monkeypatch.setattr(own_data.sweeps, "run_shard", None)  # a run would call it
+    monkeypatch.setattr(own_data.compute, "run_shard", None)  # a run would call it
     made()
 
 

@@ -9,8 +9,8 @@ import pytest
 import yaml
 from test_claims import PRINTED, experiments, figure, grid
 
-from accel_core import __main__ as command_line
-from accel_core import front_page
+from report import __main__ as command_line
+from report import front_page
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = ROOT / ".venv" / "bin"
@@ -111,7 +111,7 @@ def clone(tmp_path):
 
 @pytest.mark.parametrize(("command", "ending"), list(snippets()))
 def test_snippet(clone, command, ending):
-    assert re.match(r"(\w+=\S+ )?(make|papermill|python -m accel_core|source) ", command)
+    assert re.match(r"(\w+=\S+ )?(make|papermill|python -m report|source) ", command)
     # what `make` would do is tested by doing it: this very test runs inside `make test`
     command = re.sub(r"\bmake ", "make --dry-run ", command)
     run = subprocess.run(

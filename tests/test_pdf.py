@@ -3,7 +3,7 @@
 import pytest
 from pypdf import PdfReader
 
-from accel_core import pdf
+from report import pdf
 
 
 @pytest.fixture

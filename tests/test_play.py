@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from test_browser import HTML, ROOT, built
 
-from accel_core import figures, theory
+from accel_core import theory
+from accel_core.engine.plain import train_plain
 from accel_core.initializers import Initializer, factor_balanced
-from accel_core.losses import Problem
-from accel_core.plain import train_plain
+from accel_core.problem import Problem
 from accel_core.training import Run
+from report import figures
 
 TOLERANCE = 0.1  # of the page's target
 SCRIPT = ROOT / "book" / "static" / "play.js"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from accel_core import book_pages
+from report import book_pages
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf8"))["project"]

@@ -4,8 +4,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from accel_core import records
-from accel_core.records import Record, RecordError, Row
+from report import record as records
+from report.record import Record, RecordError, Row
 
 ROW = Row(
     "a" * 24,

@@ -17,7 +17,7 @@ from types import FunctionType, ModuleType
 import nbformat
 import pytest
 
-from accel_core import book_pages, chapter, commands, front_page
+from report import book_pages, commands, front_page, parameters
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = ROOT / ".venv" / "bin"
@@ -68,7 +68,7 @@ def test_the_reference_has_every_module_once():
     files = [path.relative_to(ROOT) for path in (ROOT / "accel_core").rglob("*.py")]
     names = {".".join(path.with_suffix("").parts).removesuffix(".__init__") for path in files}
     assert len(MODULES) == len(set(MODULES))
-    assert set(MODULES) == names - {"accel_core", "accel_core.__main__"}
+    assert set(MODULES) == names - {"accel_core", "report.__main__"}
     for part, name in PARTS.items():
         assert f"<!-- modules: {part} -->" in (ROOT / "book" / f"{name}.md").read_text("utf8")
 
@@ -179,7 +179,7 @@ def test_only_what_no_page_loads_is_left_out(tmp_path):
 
 # What a reader of the reference begins with; each shows how it is called.
 MAIN = """
-batches.Run chapter.check_parameters chapter.status datasets.Dataset
+batches.Run parameters.check_parameters parameters.status datasets.Dataset
 datasets.load datasets.standardize experiments.Sweep experiments.experiment initializers.Balanced
 initializers.IdentityOffset initializers.NearZero initializers.SemiOrthogonal
 initializers.balancedness intervals.median_interval losses.Problem models.Architecture
@@ -234,8 +234,8 @@ def test_parameters_are_read_from_the_cell_and_the_guard(tmp_path):
     path = made_up_chapter(
         tmp_path,
         'profile = "paper"\nrates = [1e-05, 0.5]  # learning # rates\nname = "a b"',
-        "chapter.check_parameters(globals(), profile=chapter.PROFILES, "
-        'rates=chapter.Each(chapter.RATE), name=chapter.Text("a name"))',
+        "chapter.check_parameters(globals(), profile=parameters.PROFILES, "
+        'rates=parameters.Each(parameters.RATE), name=parameters.Text("a name"))',
     )
     assert [(p.name, p.default, p.allowed, p.comment) for p in commands.parameters(path)[1:]] == [
         ("rates", [1e-05, 0.5], "a list, each member a finite number greater than 0",
@@ -250,7 +250,7 @@ def test_parameters_are_read_from_the_cell_and_the_guard(tmp_path):
 
 
 def test_a_parameter_without_a_rule_is_an_error(tmp_path):
-    guard = "chapter.check_parameters(globals(), profile=chapter.PROFILES)"
+    guard = "chapter.check_parameters(globals(), profile=parameters.PROFILES)"
     path = made_up_chapter(tmp_path, 'profile = "paper"\np = 4', guard)
     with pytest.raises(ValueError, match="'p' has no rule in check_parameters"):
         commands.parameters(path)
@@ -302,4 +302,4 @@ def test_the_commands_run_as_they_stand_on_the_page(chapter_, which, tmp_path):
     executed = nbformat.read(tmp_path / "out.ipynb", 4).metadata.papermill.parameters
     given = {parameter.name for parameter in commands.parameters(ROOT / shlex.split(command)[1])}
     assert set(executed) == given
-    assert executed["profile"] == chapter.PROFILES[which]
+    assert executed["profile"] == parameters.PROFILES[which]

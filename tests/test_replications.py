@@ -13,10 +13,11 @@ import torch
 from accel_core.datasets import DataUnavailable
 from accel_core.initializers import factor_balanced
 from accel_core.intervals import Estimate
-from accel_core.losses import Problem
 from accel_core.models import Architecture
-from accel_core.records import Record, Row
-from accel_core.replications import (
+from accel_core.problem import Problem
+from report.compute import MissingRuns
+from report.record import Record, Row
+from report.replications import (
     burst_tables,
     bursts,
     depth_map,
@@ -28,9 +29,8 @@ from accel_core.replications import (
     walk,
     walk_tables,
 )
-from accel_core.replications.levy_wang import ARCHITECTURES, Draw
-from accel_core.replications.sharpness import Curvature
-from accel_core.sweeps import MissingRuns
+from report.replications.levy_wang import ARCHITECTURES, Draw
+from report.replications.sharpness import Curvature
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -134,7 +134,7 @@ def test_a_draw_is_the_plain_single_precision_loop(small):
 
 
 def test_relu_training_is_the_plain_loop():
-    from accel_core.replications.relu import train_relu
+    from report.replications.relu import train_relu
 
     whole, shape = problem(), Architecture(3, 4, bias=True)
     start = shape.start(levy_wang.STARTS["default"], 1, 3)

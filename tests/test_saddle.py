@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from accel_core import saddle
 from accel_core.initializers import NearZero
-from accel_core.losses import Problem
+from accel_core.problem import Problem
+from accel_core.theory import saddle
 from accel_core.theory.limits import escape_time
 from accel_core.training import Run, train
 

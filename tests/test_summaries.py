@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 from data_files import FOLDER, real, real_path
 
-from accel_core import catalogue, datasets, readers, summaries
+from accel_core import datasets
 from accel_core.datasets import Dataset, DataUnavailable
-from accel_core.summaries import Summary, SummaryError
+from accel_core.datasets import published as catalogue
+from accel_core.datasets import reading as readers
+from report import summaries
+from report.summaries import Summary, SummaryError
 
 
 @pytest.fixture(autouse=True)

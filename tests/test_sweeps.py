@@ -5,11 +5,11 @@ import dataclasses
 import numpy as np
 import pytest
 
-from accel_core import recheck, records, shards, sweeps
-from accel_core.experiments import FINER, IMPLIED, ProblemSpec, Spec, Sweep, experiment
-from accel_core.records import Record, RecordError
 from accel_core.rules import Adam, EndToEnd, GradientDescent, Momentum
 from accel_core.statistics import tune
+from report import compute, recheck, record, shards
+from report.experiments import FINER, IMPLIED, ProblemSpec, Spec, Sweep, experiment
+from report.record import Record, RecordError
 
 SWEEP = Sweep("short", 3_000, p=(2.0,), depth=(1, 2), rate=(1e-3, 1e-2, 0.5), seeds=(0, 1))
 SPECS = SWEEP.specs()
@@ -50,18 +50,16 @@ def test_shards_hold_every_run_once():
 
 
 def test_what_is_computed_is_kept_and_not_computed_again(monkeypatch):
-    computed = sweeps.compute(SPECS, "short", workers=1, progress=False)
-    monkeypatch.setattr(sweeps, "run_shard", None)  # the expensive step would raise
-    again = sweeps.compute(SPECS, "short", workers=1, progress=False)
+    computed = compute.compute(SPECS, "short", workers=1, progress=False)
+    monkeypatch.setattr(compute, "run_shard", None)  # the expensive step would raise
+    again = compute.compute(SPECS, "short", workers=1, progress=False)
     assert [row.checksum() for row in again.values()] == [r.checksum() for r in computed.values()]
 
 
 def test_a_missing_run_is_an_error_in_ci(monkeypatch):
     monkeypatch.setenv("CI", "1")
-    with pytest.raises(
-        sweeps.MissingRuns, match=r"12 of 12 runs of short.*accel_core record short"
-    ):
-        sweeps.compute(SPECS, "short")
+    with pytest.raises(compute.MissingRuns, match=r"12 of 12 runs of short.*report record short"):
+        compute.compute(SPECS, "short")
 
 
 RULES = (GradientDescent(), Momentum(), Adam(), EndToEnd(2))
@@ -112,7 +110,7 @@ def test_a_checkpoint_that_is_of_no_use_is_passed_over(tmp_path, rows, damage):
 
 
 def test_the_run_table_says_how_each_run_ended(rows):
-    table = sweeps.run_table(rows).set_index("key")
+    table = compute.run_table(rows).set_index("key")
     for spec in SPECS:
         row = table.loc[spec.key]
         assert (row.status == "diverged") == (spec.run.rate == 0.5)
@@ -162,8 +160,8 @@ def test_the_recheck_covers_the_summary(rows, name):
 
 
 def test_the_finer_grid_lies_around_the_recorded_best_rates():
-    table = sweeps.run_table(
-        records.committed().find(s.key for s in experiment("tuned_rates").specs())
+    table = compute.run_table(
+        record.committed().find(s.key for s in experiment("tuned_rates").specs())
     )
     best = tune(table).set_index(["p", "depth"]).rate
     for p, depth, rates in FINER:
@@ -172,10 +170,10 @@ def test_the_finer_grid_lies_around_the_recorded_best_rates():
 
 
 def test_the_implied_rates_are_those_of_the_printed_curves():
-    from accel_core import printed_tables
+    from report import printed_tables
 
     def runs(name):
-        return sweeps.run_table(records.committed().find(s.key for s in experiment(name).specs()))
+        return compute.run_table(record.committed().find(s.key for s in experiment(name).specs()))
 
     for depth, rate in IMPLIED.items():
         # read off a figure: one percent in distance is two in the rate

@@ -3,10 +3,10 @@
 import pytest
 
 from accel_core import theory
-from accel_core.claims import CONDITION, NOT_REPRODUCED, REPRODUCED
-from accel_core.claims import theory as claims
 from accel_core.theory import circulation, layers, preconditioning
 from accel_core.theory import warmup as warmup_module
+from report.claims import CONDITION, NOT_REPRODUCED, REPRODUCED
+from report.claims import theory as claims
 
 VERDICTS = {
     "warmup": REPRODUCED,

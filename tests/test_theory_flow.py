@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from accel_core import theory
-from accel_core.losses import Problem
+from accel_core.problem import Problem
 from accel_core.theory.check import norm
 
 RTOL = 1e-11

@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 
 from accel_core import theory
-from accel_core.theory import tables
 from accel_core.theory.check import Check, _shown, report
 from accel_core.theory.orders import Order
+from report import theory_tables as tables
 
 PLAN = {2.0: ([4.0, 6.0, 8.0], 0.3), 4.0: ([4.0, 6.0, 8.0], 0.3)}
 

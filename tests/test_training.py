@@ -11,15 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from accel_core.initializers import (
-    Balanced,
-    IdentityOffset,
-    NearZero,
-    SemiOrthogonal,
-    TorchDefault,
-)
-from accel_core.losses import Problem
-from accel_core.plain import train_plain
+from accel_core.engine.plain import train_plain
+from accel_core.initializers import Balanced, IdentityOffset, NearZero, SemiOrthogonal, TorchDefault
+from accel_core.problem import Problem
 from accel_core.rules import AdaDelta, AdaGrad, Adam, EndToEnd, GradientDescent, Momentum
 from accel_core.training import Run, train
 

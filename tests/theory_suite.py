@@ -10,7 +10,7 @@ import numpy as np
 from theory_two_points import equal, two_points_suite
 
 from accel_core import theory
-from accel_core.losses import Problem
+from accel_core.problem import Problem
 from accel_core.theory import dynamics_checks as dynamics
 from accel_core.theory import limits, loop_checks, orders
 from accel_core.theory.check import Check

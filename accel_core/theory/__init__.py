@@ -28,12 +28,7 @@ from accel_core.theory.layers import (
     layer_gradients,
     misprinted_imbalance,
 )
-from accel_core.theory.limits import (
-    escape_threshold,
-    escape_time,
-    turning_rate,
-    unbalanced_bound,
-)
+from accel_core.theory.limits import escape_threshold, escape_time, turning_rate, unbalanced_bound
 from accel_core.theory.objectives import Quadratic, Radial, Separable
 from accel_core.theory.orders import (
     Order,

@@ -1,0 +1,324 @@
+"""The protocol of TensorFlow's MNIST tutorial: images, schedule, training, and the figure's runs.
+
+Pixels in [−0.5, 0.5], the first 5,000 training images held out; minibatches of 64, consecutive
+slices of what is left; momentum 0.9, a base rate of 0.01 times 0.95 an epoch; 8,600 minibatches,
+which are 10 epochs. What the tutorial prints is a minibatch's loss with dropout on, the penalty
+included. Here both parts are recorded, at every step, before the step is taken.
+"""
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from accel_core.convolutional import DENSE, ConvolutionalNetwork
+
+PENALTIES = ("product", "factors", "none")
+VALIDATION = 5_000  # training images that the tutorial holds out, the first ones
+EVALUATED = ("train_accuracy", "train_cross_entropy", "test_accuracy", "test_cross_entropy")
+CHUNK = 100  # steps between two looks at whether the loss is still finite
+
+
+@dataclass(frozen=True, kw_only=True)
+class Convolutional:
+    """One run: everything that its curves depend on. The defaults are the tutorial's.
+
+    ``rate`` is the base rate, times ``decay`` at the end of every epoch; ``std`` is that of the
+    truncated normal that the weights are drawn from, ``dense_std`` that of the dense layers' if
+    it is another one. ``evaluate_every`` counts epochs.
+    """
+
+    factored: bool
+    seed: int
+    penalty: str = "product"
+    coefficient: float = 5e-4
+    dropout: float = 0.5
+    rate: float = 0.01
+    decay: float = 0.95
+    momentum: float = 0.9
+    std: float = 0.1
+    dense_std: float | None = None
+    batch: int = 64
+    steps: int = 8_600
+    evaluate_every: int = 1
+    data: str = "mnist"
+
+    def __post_init__(self) -> None:
+        if self.penalty not in PENALTIES:
+            raise ValueError(f"penalty is {self.penalty!r}; allowed: {', '.join(PENALTIES)}")
+        if self.penalty == "factors" and not self.factored:
+            raise ValueError(
+                "penalty='factors' of a network that is not factored is the penalty on its only "
+                "matrices: ask for penalty='product'"
+            )
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout is {self.dropout}; it must be at least 0 and below 1")
+        for name in ("rate", "std", "batch", "steps", "evaluate_every"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be above 0")
+
+    @property
+    def name(self) -> str:
+        """``original``, or ``factored, penalty on product`` and so on."""
+        suffix = "no penalty" if self.penalty == "none" else f"penalty on {self.penalty}"
+        if not self.factored:
+            return "original" + (", no penalty" if self.penalty == "none" else "")
+        return f"factored, {suffix}"
+
+    def __str__(self) -> str:
+        """The name, the seed, and what differs from the tutorial."""
+        usual = Convolutional(factored=self.factored, seed=self.seed, penalty=self.penalty)
+        changed = [
+            f"{field} {value:g}"
+            for field, value in asdict(self).items()
+            if value != getattr(usual, field) and field not in ("evaluate_every", "data")
+        ]
+        return ", ".join([self.name, f"seed {self.seed}", *changed])
+
+
+def experiments(seeds: tuple[int, ...] = (0, 1, 2)) -> dict[str, tuple[Convolutional, ...]]:
+    """The figure's runs in groups, in the order in which they are worth having.
+
+    ``figure``: original and both readings of the factored form. ``bare``: no penalty, no dropout.
+    ``rates`` and ``stds``: the appendix's robustness claims, the first seed alone, accuracies at
+    epochs 5 and 10 only.
+    """
+    models = [(False, "product"), (True, "product"), (True, "factors")]
+    bare = {"penalty": "none", "dropout": 0.0}
+    rates, stds = (1e-3, 5e-3, 5e-2, 1e-1), (1e-3, 5e-3, 1e-2, 5e-2, 5e-1)
+    return {
+        "figure": tuple(
+            Convolutional(factored=factored, penalty=penalty, seed=seed)
+            for seed in seeds
+            for factored, penalty in models
+        ),
+        "bare": tuple(
+            Convolutional(factored=factored, seed=seed, **bare)
+            for seed in seeds
+            for factored in (False, True)
+        ),
+        "rates": tuple(
+            Convolutional(factored=factored, seed=seeds[0], rate=rate, evaluate_every=5)
+            for rate in rates
+            for factored in (False, True)
+        ),
+        "stds": tuple(
+            Convolutional(factored=True, seed=seeds[0], dense_std=std, evaluate_every=5)
+            for std in stds
+        ),
+    }
+
+
+class Digits(NamedTuple):
+    """Images (n, 1, 28, 28), float32 in [−0.5, 0.5], and labels (n,), int64."""
+
+    train: Tensor
+    train_labels: Tensor
+    test: Tensor
+    test_labels: Tensor
+
+    @classmethod
+    def tutorial(cls, train, train_labels, test, test_labels, *, held_out=VALIDATION):
+        """The tutorial's split: the first ``held_out`` of the uint8 images (n, 28, 28) go."""
+
+        def scaled(images) -> Tensor:
+            pixels = torch.from_numpy(np.asarray(images, dtype=np.float32))
+            return (pixels / 255 - 0.5).unsqueeze(1)
+
+        def integers(labels) -> Tensor:
+            return torch.from_numpy(np.asarray(labels, dtype=np.int64))
+
+        return cls(
+            scaled(train[held_out:]), integers(train_labels[held_out:]),
+            scaled(test), integers(test_labels),
+        )  # fmt: skip
+
+    def to(self, device: str) -> "Digits":
+        """The same images on another device."""
+        return Digits(*(tensor.to(device) for tensor in self))
+
+
+def learning_rate(spec: Convolutional, step: int, images: int) -> float:
+    """base · decay^epoch, the epoch being the whole number of passes over ``images`` so far."""
+    return spec.rate * spec.decay ** (step * spec.batch // images)
+
+
+def minibatch(step: int, batch: int, images: int) -> slice:
+    """Consecutive slices of the training set in its own order, wrapping around."""
+    first = step * batch % (images - batch)
+    return slice(first, first + batch)
+
+
+def _float32(device: str) -> AbstractContextManager:
+    """On a GPU, whose convolutions would else round their inputs to 10 bits (TF32). These settings
+    are the process's: on a CPU, where runs may share it, they are left alone."""
+    if device == "cpu":
+        return nullcontext()
+    return torch.backends.cudnn.flags(deterministic=True, allow_tf32=False)
+
+
+class Training:
+    """A run between two steps: ``advance`` moves it on, ``state_dict`` is all that it is.
+
+    Every random number comes from generators on the CPU, so that a run on another device sees
+    the same start and the same dropout.
+    """
+
+    def __init__(self, spec: Convolutional, digits: Digits, *, device: str = "cpu") -> None:
+        self.spec, self.device, self.digits = spec, device, digits.to(device)
+        start = torch.Generator().manual_seed(2 * spec.seed)
+        self.dropout = torch.Generator().manual_seed(2 * spec.seed + 1)
+        self.network = ConvolutionalNetwork(
+            factored=spec.factored, generator=start, std=spec.std, dense_std=spec.dense_std
+        ).to(device)
+        # v ← momentum·v + g, w ← w − rate·v: PyTorch's momentum is TensorFlow's.
+        self.optimizer = torch.optim.SGD(
+            self.network.parameters(), lr=spec.rate, momentum=spec.momentum
+        )
+        self.step, self.seconds = 0, 0.0
+        self.losses = torch.full((spec.steps, 2), math.nan, device=device)
+        self.epochs: list[list[float]] = []
+
+    @property
+    def diverged_at(self) -> int | None:
+        """The first iteration whose loss is not finite, if there is one."""
+        bad = ~torch.isfinite(self.losses[: self.step].sum(1))
+        return int(bad.nonzero()[0]) if bad.any() else None
+
+    def advance(self, until: int) -> None:
+        """Train up to step ``until``, or to the chunk in which the loss stops being finite."""
+        begun = time.perf_counter()
+        until = min(until, self.spec.steps)
+        with _float32(self.device):
+            while self.step < until:
+                self._one_step()
+                images = len(self.digits.train)
+                passes = self.step * self.spec.batch // images
+                before = (self.step - 1) * self.spec.batch // images
+                if passes > before and passes % self.spec.evaluate_every == 0:
+                    self.epochs.append([passes, *self.evaluate()])
+                if self.step % CHUNK == 0 and self.diverged_at is not None:
+                    break
+        self.seconds += time.perf_counter() - begun
+
+    def _one_step(self) -> None:
+        spec, images = self.spec, len(self.digits.train)
+        rows = minibatch(self.step, spec.batch, images)
+        keep = None
+        if spec.dropout:
+            uniform = torch.rand((spec.batch, DENSE[0][0]), generator=self.dropout)
+            keep = ((uniform >= spec.dropout) / (1 - spec.dropout)).to(self.device)
+        logits = self.network(self.digits.train[rows], keep)
+        loss = functional.cross_entropy(logits, self.digits.train_labels[rows])
+        self.losses[self.step, 0] = loss.detach()
+        self.losses[self.step, 1] = 0.0
+        if spec.penalty != "none":
+            penalty = spec.coefficient * self.network.penalty(spec.penalty)
+            self.losses[self.step, 1] = penalty.detach()
+            loss = loss + penalty
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.param_groups[0]["lr"] = learning_rate(spec, self.step, images)
+        self.optimizer.step()
+        self.step += 1
+
+    @torch.no_grad()
+    def evaluate(self, rows: int = 50) -> tuple[float, float, float, float]:
+        """The values of ``EVALUATED``, of all images, dropout off."""
+        digits, values = self.digits, []
+        for images, labels in (digits[:2], digits[2:]):
+            right = total = 0.0
+            for part, truth in zip(images.split(rows), labels.split(rows), strict=True):
+                logits = self.network(part)
+                right += float((logits.argmax(1) == truth).sum())
+                total += float(functional.cross_entropy(logits, truth, reduction="sum"))
+            values += [right / len(labels), total / len(labels)]
+        return tuple(values)
+
+    @property
+    def series(self) -> dict[str, np.ndarray]:
+        """What was recorded, up to the divergence if there is one.
+
+        ``cross_entropy`` and ``weight_penalty``: (iterations,), whose sum is the printed loss.
+        ``epoch`` and what `evaluate` found after it: (evaluations,).
+        """
+        end = self.step if self.diverged_at is None else self.diverged_at
+        entropy, penalty = self.losses[:end].cpu().double().numpy().T
+        columns = np.array(self.epochs).reshape(-1, 1 + len(EVALUATED)).T
+        evaluated = dict(zip(("epoch", *EVALUATED), columns, strict=True))
+        return {"cross_entropy": entropy, "weight_penalty": penalty, **evaluated}
+
+    @property
+    def status(self) -> str:
+        """``diverged``, ``completed`` or ``running``."""
+        if self.diverged_at is not None:
+            return "diverged"
+        return "completed" if self.step == self.spec.steps else "running"
+
+    def state_dict(self) -> dict:
+        """All that the rest of the run depends on, its specification included."""
+        return {
+            "spec": json.dumps(asdict(self.spec), sort_keys=True),
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "dropout": self.dropout.get_state(),
+            "step": self.step,
+            "seconds": self.seconds,
+            "losses": self.losses,
+            "epochs": self.epochs,
+        }
+
+    def load_state_dict(self, state: dict) -> None:
+        """Continue from ``state``; ``ValueError`` if it is of another specification."""
+        if state["spec"] != json.dumps(asdict(self.spec), sort_keys=True):
+            raise ValueError(
+                f"the checkpoint is of another run, {state['spec']}; "
+                "give this one a path of its own or delete that file"
+            )
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.dropout.set_state(state["dropout"].cpu())
+        self.step, self.seconds = state["step"], state["seconds"]
+        self.losses = state["losses"].to(self.device)
+        self.epochs = [list(row) for row in state["epochs"]]
+
+
+def train(
+    spec: Convolutional,
+    digits: Digits,
+    *,
+    device: str = "cpu",
+    checkpoint: Path | None = None,
+    every: int = 100,
+    progress: Callable[[int], None] | None = None,
+) -> Training:
+    """Run ``spec`` to its end; with ``checkpoint``, from where that file left off.
+
+    The file is replaced atomically every ``every`` steps; ``progress`` is told the step, the first
+    time that which the run begins or goes on with.
+    """
+    run = Training(spec, digits, device=device)
+    if checkpoint is not None and checkpoint.exists():
+        kept = torch.load(checkpoint, weights_only=True, map_location=device)
+        run.load_state_dict(kept)
+    if progress is not None:
+        progress(run.step)
+    while run.step < spec.steps and run.diverged_at is None:
+        run.advance(run.step + every)
+        if checkpoint is not None:
+            part = checkpoint.with_suffix(".part")
+            torch.save(run.state_dict(), part)
+            os.replace(part, checkpoint)
+        if progress is not None:
+            progress(run.step)
+    return run

@@ -1,0 +1,1 @@
+"""The report: what serves this book and nothing else."""

@@ -1,0 +1,126 @@
+"""Claims of Ava's report (2024) that no other chapter judges; the others stand with the figures.
+
+Committed before the runs.
+"""
+
+import numpy as np
+import pandas as pd
+
+from accel_core.intervals import Estimate, median_interval
+from accel_core.models import Architecture, end_to_end
+from report.claims.base import (
+    CONDITION,
+    NOT_REPRODUCED,
+    REPRODUCED,
+    Claim,
+    MissingRuns,
+    Runs,
+    Verdict,
+    select,
+)
+
+CHAPTER = "32-from-one-outcome-to-the-other"
+# dataset, p, start, bias, width, budget, upper, seed, depth; low, high: bounds of the speed-up
+# over depth 1 to where the tuned single layer is at 0.4 of the budget; gain: ratio of distances
+FACTORIAL = "walk_factorial"
+# 'Negligible': less than a tenth of the iterations, either way, as in the tuned-rates chapter.
+NEGLIGIBLE = 1.1
+# Round-off of products of a few matrices in double precision is below this.
+EXACT = 1e-12
+CELL = ["budget", "upper", "depth"]
+CORNER = {"dataset": "ethanol", "p": 4.0, "bias": False}  # the paper's
+
+
+def speed(cell: pd.DataFrame) -> Estimate:
+    """Median speed-up over depth 1 of the starts in a cell, with its interval."""
+    return median_interval(cell.low, cell.high)
+
+
+def width_negligible(runs: Runs) -> Verdict:
+    """At ℓ4, near zero: width 10 and 64 need as many iterations as width 1, within a tenth."""
+    frame = select(
+        runs(FACTORIAL), dataset="ethanol", p=4.0, start="near_zero", bias=False, width=[1, 10, 64]
+    )
+    evidence, failed, deeper = {}, [], frame[frame.depth > 1]
+    for (budget, upper, depth), cell in deeper.groupby(CELL):
+        starts = cell.set_index(["width", "seed"])
+        for width in (10, 64):
+            wide, narrow = starts.loc[width], starts.loc[1].loc[starts.loc[width].index]
+            # a width that is never tuned into reach leaves bounds only, which cannot show equality
+            ratio = median_interval(
+                (wide.low / narrow.high).fillna(0), (wide.high / narrow.low).fillna(np.inf)
+            )
+            key = f"width {width} over 1, depth {depth}, {budget:,} iterations, rates to {upper:g}"
+            evidence[key] = ratio
+            if not ratio.within(1 / NEGLIGIBLE, NEGLIGIBLE):
+                failed.append(key)
+    if not evidence:
+        raise MissingRuns("no deeper network is in the factorial")
+    if not failed:
+        return Verdict(REPRODUCED, evidence)
+    outcome = NOT_REPRODUCED if 2 * len(failed) > len(evidence) else CONDITION
+    return Verdict(outcome, evidence, f"a tenth or more is not excluded for {'; '.join(failed)}")
+
+
+def identity_helps(runs: Runs) -> Verdict:
+    """At ℓ4 the speed-up over the single layer is larger from identity offsets than near zero."""
+    frame = select(
+        runs(FACTORIAL),
+        dataset="ethanol",
+        p=4.0,
+        start=["near_zero", "identity"],
+        bias=False,
+        width=1,
+    )
+    evidence, failed, deeper = {}, [], frame[frame.depth > 1]
+    for (budget, upper, depth), cell in deeper.groupby(CELL):
+        found = {start: speed(group) for start, group in cell.groupby("start")}
+        key = f"depth {depth}, {budget:,} iterations, rates to {upper:g}"
+        evidence |= {f"{key}, {start}": estimate for start, estimate in found.items()}
+        if not found["identity"].low > found["near_zero"].high:
+            failed.append(key)
+    if not failed:
+        return Verdict(REPRODUCED, evidence)
+    outcome = NOT_REPRODUCED if 4 * len(failed) > len(evidence) else CONDITION
+    return Verdict(outcome, evidence, f"intervals meet for {'; '.join(failed)}")
+
+
+def same_functions(runs: Runs) -> Verdict:
+    """A deep linear network computes its end-to-end matrix, and any matrix is some network's."""
+    rng = np.random.default_rng(0)
+    evidence, failed = {}, []
+    for depth in (2, 3):
+        shape = Architecture(depth, 1, bias=True)
+        sizes = shape.sizes(128)
+        flat = rng.standard_normal(shape.count(128))
+        weights, biases = shape.unpack(flat, 128)
+        x = rng.standard_normal(sizes[0])
+        by_layers = x
+        for W, b in zip(weights, biases, strict=True):
+            by_layers = W @ by_layers + b
+        error = float(np.abs(end_to_end(weights, biases) @ np.append(x, 1) - by_layers).max())
+        evidence[f"depth {depth}: output of the layers less that of their product"] = error
+        # ones in all layers but the first: every row vector is the product of such a network
+        wanted = rng.standard_normal((1, 128))
+        reached = end_to_end([wanted, *[np.ones((1, 1))] * (depth - 1)])
+        if error > EXACT * np.abs(by_layers).max() or not np.array_equal(reached, wanted):
+            failed.append(f"depth {depth}")
+    if failed:
+        return Verdict(NOT_REPRODUCED, evidence, f"not for {' · '.join(failed)}")
+    return Verdict(REPRODUCED, evidence)
+
+
+def _claim(id: str, place: str, sentence: str, criterion) -> Claim:
+    return Claim(f"ava-{id}", "ava", place, sentence, CHAPTER, criterion)
+
+
+CLAIMS = (
+    _claim("width", "Key findings", "Width has a negligible effect.", width_negligible),
+    _claim(
+        "identity", "Key findings", "An identity start improves convergence.", identity_helps
+    ),
+    _claim(
+        "same-functions", "Project summary",
+        "Depth changes the optimization, not what the network can represent.", same_functions,
+    ),
+)  # fmt: skip

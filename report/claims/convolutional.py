@@ -1,0 +1,277 @@
+"""Claims about the convolutional network with factored dense layers (Fig. 6 right).
+
+Committed before the runs. The printed curves were known, since they are the claim. The protocol's
+base rate is fixed, so is the comparison's; the grid over the base rate tunes it, for one start.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from accel_core import convolutional
+from accel_core import mnist as tutorial
+from accel_core.intervals import Estimate, median_interval
+from report.claims.base import (
+    CONDITION,
+    NOT_REPRODUCED,
+    REPRODUCED,
+    Claim,
+    MissingRuns,
+    Runs,
+    Verdict,
+    failure,
+    select,
+)
+from report.minibatch_losses import deviation, gap, iterations_to, ratio, speedups
+
+CHAPTER = "24-convolutional"
+EXPERIMENT = "convolutional"
+PRINTED = "paper_curves"  # columns figure, curve, iteration, value
+STARTS = 3  # all that the issue asks for: 'every start agrees' has probability 1/4 by chance
+GAPS = (1_000, 4_000, 8_500)  # iterations at which the printed gap is taken apart
+# The printed original goes from 3.9 to 1.6.
+PRINTED_TARGETS = (3.0, 2.5, 2.0)
+# From 2.3 (guessing) each about half of the one before.
+ENTROPY_TARGETS = (0.5, 0.2, 0.1, 0.05)
+TOLERANCE = 0.05  # dex, the issue's
+MORE_PARAMETERS = (1.14, 1.16)
+
+
+def _runs(runs: Runs, seeds: Iterable[int] | None = None, **settings: object) -> pd.DataFrame:
+    """Rows of the tutorial's protocol but for ``settings``, by seed; all of ``STARTS`` or these."""
+    frame, default = runs(EXPERIMENT), tutorial.Convolutional(factored=True, seed=0)
+    protocol = ("penalty", "dropout", "rate", "std")
+    wanted = {name: getattr(default, name) for name in protocol} | settings
+    std = wanted.pop("dense_std", None)
+    frame = frame[frame.dense_std.isna() if std is None else frame.dense_std.eq(std)]
+    frame = select(frame, **wanted, seed=list(range(STARTS) if seeds is None else seeds))
+    return frame.set_index("seed").sort_index()
+
+
+def printed_loss(run: Mapping) -> np.ndarray:
+    """The curve that the tutorial prints."""
+    return np.asarray(run["cross_entropy"]) + np.asarray(run["weight_penalty"])
+
+
+def cross_entropy(run: Mapping) -> np.ndarray:
+    """The curve without the penalty."""
+    return np.asarray(run["cross_entropy"])
+
+
+def _speedups(original: pd.DataFrame, factored: pd.DataFrame, curve, targets: Sequence[float]):
+    pairs = [(curve(a), curve(b)) for (_, a), (_, b) in _paired(original, factored)]
+    return speedups(pairs, targets)
+
+
+def judge_speedups(found: Mapping[str, Estimate]) -> Verdict:
+    """Above 1 for every start and target: reproduced. For less than half of the targets above 1
+    even in the median: not reproduced. In between: with a condition."""
+    if not found:
+        raise MissingRuns("no run reaches any of the targets")
+    held = [name for name, estimate in found.items() if estimate.within(lower=1)]
+    median = [name for name, estimate in found.items() if estimate.median_within(lower=1)]
+    if len(held) == len(found):
+        return Verdict(REPRODUCED, found)
+    if 2 * len(median) < len(found):
+        words = f"holds for the median start at {len(median)} of {len(found)} targets"
+        return Verdict(NOT_REPRODUCED, found, words)
+    failed = {name: failure(name in median) for name in found if name not in held}
+    words = (f"{how} {', '.join(name for name, own in failed.items() if own == how)}"
+             for how in dict.fromkeys(failed.values()))  # fmt: skip
+    return Verdict(CONDITION, found, "; ".join(words))
+
+
+def _named(found: Mapping[float, Estimate], what: str) -> dict[str, Estimate]:
+    return {f"speed-up to {what} {target:g}": estimate for target, estimate in found.items()}
+
+
+def faster(runs: Runs) -> Verdict:
+    """The printed loss and its cross-entropy both fall faster, to every target, from every start.
+
+    Where only the printed loss does, the condition is that the penalty counts as training.
+    """
+    original, factored = (_runs(runs, factored=value) for value in (False, True))
+    printed = judge_speedups(
+        _named(_speedups(original, factored, printed_loss, PRINTED_TARGETS), "printed loss")
+    )
+    entropy = judge_speedups(
+        _named(_speedups(original, factored, cross_entropy, ENTROPY_TARGETS), "cross-entropy")
+    )
+    parts = [gap(a, b, GAPS) for (_, a), (_, b) in _paired(original, factored)]
+    shares = np.array([part["cross_entropy"] / part["printed"] for part in parts])
+    evidence = {**printed.evidence, **entropy.evidence} | {
+        f"share of the gap at {at:,} that is cross-entropy": median_interval(column)
+        for at, column in zip(GAPS, shares.T, strict=True)
+    }
+    if printed.outcome != REPRODUCED:
+        return Verdict(printed.outcome, evidence, f"printed loss: {printed.condition}")
+    if entropy.outcome != REPRODUCED:
+        words = f"for the printed loss, penalty included; cross-entropy: {entropy.condition}"
+        return Verdict(CONDITION, evidence, words)
+    return Verdict(REPRODUCED, evidence)
+
+
+def faster_bare(runs: Runs) -> Verdict:
+    """Without penalty and dropout, the cross-entropy falls faster to every target, every start."""
+    bare = {"penalty": "none", "dropout": 0.0}
+    original, factored = (_runs(runs, factored=value, **bare) for value in (False, True))
+    return judge_speedups(
+        _named(_speedups(original, factored, cross_entropy, ENTROPY_TARGETS), "cross-entropy")
+    )
+
+
+def _paired(original: pd.DataFrame, factored: pd.DataFrame):
+    return zip(original.iterrows(), factored.iterrows(), strict=True)
+
+
+def curve_original(runs: Runs) -> Verdict:
+    """The median |deviation| over the last 90 % of the axis is within the tolerance, all starts."""
+    found = _deviations(runs, "original", _runs(runs, factored=False))
+    if found.within(upper=TOLERANCE):
+        return Verdict(REPRODUCED, {"median |dex|": found})
+    return Verdict(NOT_REPRODUCED, {"median |dex|": found}, f"not within {TOLERANCE} dex")
+
+
+def curve_factored(runs: Runs) -> Verdict:
+    """As for the original, by one of the two readings; which one is the condition."""
+    found = {
+        reading: _deviations(runs, "overparameterized", _runs(runs, factored=True, penalty=reading))
+        for reading in ("product", "factors")
+    }
+    evidence = {f"median |dex|, penalty on {name}": value for name, value in found.items()}
+    fitting = [name for name, value in found.items() if value.within(upper=TOLERANCE)]
+    if fitting:
+        return Verdict(CONDITION, evidence, f"with the penalty on {' or '.join(fitting)}")
+    return Verdict(NOT_REPRODUCED, evidence, f"neither reading comes within {TOLERANCE} dex")
+
+
+def _deviations(runs: Runs, curve: str, ours: pd.DataFrame) -> Estimate:
+    printed = select(runs(PRINTED), figure="fig6_convnet", curve=curve)
+    return median_interval(
+        [
+            float(np.median(np.abs(deviation(printed.iteration, printed.value, printed_loss(run)))))
+            for _, run in ours.iterrows()
+        ]
+    )
+
+
+def same_gap_rates(runs: Runs) -> Verdict:
+    """At every base rate at which both losses stay finite, the printed gap at 4,000 and 8,500 is
+    positive; and each tuned for the target, factored reaches every printed target first."""
+    group = tutorial.experiments()["rates"]
+    rates = sorted({spec.rate for spec in group} | {tutorial.Convolutional.rate})
+    original, factored = (
+        {rate: _only(runs, factored=value, rate=rate) for rate in rates} for value in (False, True)
+    )
+    verdict = _same_gap({f"{rate:g}": (original[rate], factored[rate]) for rate in rates})
+    tuned = {}
+    for target in PRINTED_TARGETS:
+        best = [
+            min((iterations_to(printed_loss(run), target) for run in each.values() if _whole(run)),
+                default=math.inf)
+            for each in (original, factored)
+        ]  # fmt: skip
+        if min(best) < math.inf:
+            name = f"speed-up to printed loss {target:g}, base rates tuned"
+            bounds = ratio(*best, len(printed_loss(original[rates[0]])))
+            tuned[name] = median_interval(*([bound] for bound in bounds))
+    evidence = {**verdict.evidence, **tuned}
+    lost = [name for name, estimate in tuned.items() if not estimate.within(lower=1)]
+    if not lost or verdict.outcome == NOT_REPRODUCED:
+        return Verdict(verdict.outcome, evidence, verdict.condition)
+    words = [verdict.condition] * bool(verdict.condition) + [f"no {name}" for name in lost]
+    return Verdict(CONDITION, evidence, "; ".join(words))
+
+
+def same_gap_stds(runs: Runs) -> Verdict:
+    """At every std of the factored layers, the gap to the original network is positive at 4,000
+    and 8,500."""
+    original = _only(runs, factored=False)
+    pairs = {
+        f"{std:g}": (original, _only(runs, factored=True, dense_std=std))
+        for std in sorted(spec.dense_std for spec in tutorial.experiments()["stds"])
+    }
+    pairs["0.1"] = (original, _only(runs, factored=True))
+    return _same_gap(pairs)
+
+
+def _only(runs: Runs, **settings: object) -> pd.Series:
+    return _runs(runs, seeds=[0], **settings).iloc[0]
+
+
+def _whole(run: Mapping) -> bool:
+    return run["status"] == "completed"
+
+
+def _same_gap(pairs: Mapping[str, tuple[Mapping, Mapping]]) -> Verdict:
+    evidence, lost, diverged = {}, [], []
+    for name, (original, factored) in pairs.items():
+        if not (_whole(original) and _whole(factored)):
+            diverged.append(name)
+            continue
+        for at, value in zip(GAPS[1:], gap(original, factored, GAPS[1:])["printed"], strict=True):
+            evidence[f"printed gap at {at:,}, {name}"] = float(value)
+            if value <= 0:
+                lost.append(f"{name} at {at:,}")
+    if not evidence:
+        raise MissingRuns(f"a loss diverges at each of {', '.join(pairs)}")
+    if 2 * len(lost) > len(evidence):
+        return Verdict(NOT_REPRODUCED, evidence, f"no gap: {', '.join(lost)}")
+    words = [f"diverged: {', '.join(diverged)}"] * bool(diverged)
+    words += [f"no gap: {', '.join(lost)}"] * bool(lost)
+    return Verdict(CONDITION if words else REPRODUCED, evidence, "; ".join(words))
+
+
+def parameters(runs: Runs) -> Verdict:
+    """Between 14 and 16 % more; counted, no run needed."""
+    original, factored = (convolutional.parameters(factored=value) for value in (False, True))
+    evidence = {"original": original, "factored": factored, "ratio": factored / original}
+    if MORE_PARAMETERS[0] <= factored / original <= MORE_PARAMETERS[1]:
+        return Verdict(REPRODUCED, evidence)
+    return Verdict(NOT_REPRODUCED, evidence, f"{factored / original - 1:.1%} more")
+
+
+def _claim(id: str, source: str, place: str, sentence: str, criterion) -> Claim:
+    return Claim(f"convolutional-{id}", source, place, sentence, CHAPTER, criterion)
+
+
+FIGURE, APPENDIX = "Fig. 6 right, convolutional network", "appendix C, convolutional network"
+CLAIMS = (
+    _claim(
+        "parameters", "paper", "section 8",
+        "Factoring both dense layers adds about 15 % to the network's parameters.",
+        parameters,
+    ),
+    _claim(
+        "faster", "paper", FIGURE,
+        "With its dense layers factored, the tutorial's network trains faster.",
+        faster,
+    ),
+    _claim(
+        "curve-original", "paper", FIGURE,
+        "The printed curve of the original network.",
+        curve_original,
+    ),
+    _claim(
+        "curve-factored", "paper", FIGURE,
+        "The printed curve of the overparameterized network.",
+        curve_factored,
+    ),
+    _claim(
+        "rates", "paper", APPENDIX,
+        "The gap is the same under a grid over the base learning rate.",
+        same_gap_rates,
+    ),
+    _claim(
+        "stds", "paper", APPENDIX,
+        "The gap is the same for standard deviations of the factored layers from 0.001 to 0.5.",
+        same_gap_stds,
+    ),
+    _claim(
+        "bare", "ava", "Experiments",
+        "Deeper matrix products in place of a CNN's dense layers accelerate convergence on MNIST.",
+        faster_bare,
+    ),
+)  # fmt: skip

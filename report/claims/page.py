@@ -1,0 +1,139 @@
+"""The claims as a page shows them: counts by source, and a list that filters by source and verdict.
+
+A list of folded entries, not a wide table: it reads on a phone, without scripts, and in print; the
+script only hides what is filtered out. No colour carries meaning that a word does not.
+"""
+
+from collections.abc import Collection, Mapping
+from html import escape
+
+import pandas as pd
+
+from accel_core.intervals import Estimate
+from report.claims.base import CONDITION, NOT_REPRODUCED, OUTCOMES, REPRODUCED, SOURCES, UNTESTED
+
+NAMES = {
+    "paper": "Arora, Cohen, Hazan (2018)",
+    "levy-wang": "Levy, Wang (2024)",
+    "ava": "Ava (2024)",
+    "blog-2023": "Wang's blog (2023)",
+    "blog-2024": "Wang's blog (2024)",
+}
+MARKS = {REPRODUCED: "✓", CONDITION: "◐", NOT_REPRODUCED: "✗", UNTESTED: "?"}
+SCRIPT = """
+for (const box of document.querySelectorAll('.claims')) {
+  const all = [...box.querySelectorAll('details.claim')];
+  const selects = [...box.querySelectorAll('select')];
+  const show = () => {
+    let shown = 0;
+    for (const entry of all) {
+      entry.hidden = selects.some(s => s.value && entry.dataset[s.name] !== s.value);
+      shown += !entry.hidden;
+    }
+    for (const part of box.querySelectorAll('section'))
+      part.hidden = !part.querySelector('details.claim:not([hidden])');
+    box.querySelector('output').textContent = `${shown} of ${all.length} shown`;
+  };
+  selects.forEach(s => s.addEventListener('change', show));
+  box.querySelector('form').hidden = false;
+  show();
+}
+"""
+
+
+class Page:
+    """What `claims.page` returns: HTML for the book, Markdown where HTML is not shown."""
+
+    def __init__(self, table: pd.DataFrame, linked: Collection[str]) -> None:
+        """Keep the table of `claims.table`, and the chapters that exist to be linked to."""
+        self.table, self.linked = table, frozenset(linked)
+
+    def _repr_html_(self) -> str:
+        sources = {source: NAMES[source] for source in SOURCES if source in set(self.table.source)}
+        entries = "\n".join(self._section(source) for source in sources)
+        filters = _filter("source", "Source", sources) + _filter(
+            "outcome", "Verdict", {outcome: f"{MARKS[outcome]} {outcome}" for outcome in OUTCOMES}
+        )
+        # autocomplete off: a browser must not keep a filter over a reload and hide entries by it
+        return (
+            f'<div class="claims"><form hidden autocomplete="off">{filters} '
+            f'<output aria-live="polite"></output></form>\n{entries}</div>\n'
+            f"<script>{SCRIPT}</script>"
+        )
+
+    def _section(self, source: str) -> str:
+        own = self.table[self.table.source.eq(source)]
+        entries = "\n".join(_entry(row, self.linked) for row in own.itertuples())
+        return f"<section><h3>{escape(NAMES[source])}</h3>\n{entries}</section>"
+
+    def _repr_markdown_(self) -> str:
+        lines = ["| verdict | source | claim | condition or reason |", "|---|---|---|---|"]
+        lines += [
+            f"| {MARKS[row.outcome]} {row.outcome} | {NAMES[row.source]}, {_cell(row.place)} "
+            f"| {_cell(row.sentence)} | {_cell(row.condition)} |"
+            for row in self.table.itertuples()
+        ]
+        return "\n".join(lines)
+
+
+def page(table: pd.DataFrame, linked: Collection[str] = ()) -> Page:
+    """Show `claims.table`, or some of its rows, at the end of a notebook's cell.
+
+    `linked`: slugs of chapters to link to, pages beside the one that shows this. An entry's id is
+    the claim's: `claims.html#tuned-l4-depth3` opens at it.
+    """
+    return Page(table, linked)
+
+
+def summary(table: pd.DataFrame) -> pd.DataFrame:
+    """Count claims: a row per source and one for all, a column per outcome, zeros kept."""
+    counts = pd.crosstab(table.source, table.outcome)
+    counts = counts.reindex(index=[s for s in SOURCES if s in counts.index], columns=OUTCOMES)
+    counts = counts.fillna(0).astype(int).rename(index=NAMES)
+    counts.loc["all"] = counts.sum()
+    return counts.rename_axis(index=None, columns=None)
+
+
+def _entry(row, linked: frozenset[str]) -> str:
+    chapter = escape(row.chapter)
+    if row.chapter in linked:
+        chapter = f'<a href="{chapter}.html">{chapter}</a>'
+    condition = f"<p>{escape(row.condition)}</p>" if row.condition else ""
+    return (
+        f'<details class="claim" id="{escape(row.id)}" data-source="{escape(row.source)}" '
+        f'data-outcome="{escape(row.outcome)}"><summary>{MARKS[row.outcome]} '
+        f"{escape(row.sentence)} <em>{escape(row.outcome)}</em></summary>{condition}"
+        f"{_evidence(row.evidence)}<p>{escape(NAMES[row.source])}, {escape(row.place)}. "
+        f"Chapter {chapter}. <code>{escape(row.id)}</code></p></details>"
+    )
+
+
+def _evidence(evidence: Mapping[str, object]) -> str:
+    if not evidence:
+        return ""
+    rows = "".join(
+        f"<tr><td>{escape(name)}</td><td>{escape(number(value))}</td></tr>"
+        for name, value in evidence.items()
+    )
+    coverages = sorted({v.coverage for v in evidence.values() if isinstance(v, Estimate)})
+    said = ", ".join(f"{coverage:.1%}" for coverage in coverages)
+    note = f"<p>Median over starts [interval that covers it with {said}].</p>" if said else ""
+    return f"<table><tbody>{rows}</tbody></table>{note}"
+
+
+def number(value: object) -> str:
+    """Three digits for a number; an `Estimate`, or anything else, as it renders itself."""
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _filter(name: str, label: str, choices: Mapping[str, str]) -> str:
+    options = "".join(
+        f'<option value="{escape(value)}">{escape(text)}</option>'
+        for value, text in choices.items()
+    )
+    every = '<option value="">all</option>'
+    return f'<label>{label} <select name="{name}">{every}{options}</select></label> '
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")

@@ -1,0 +1,104 @@
+"""Criteria of the kind "this is the printed curve": our runs against a curve of the paper.
+
+The deviation is the largest |log10(ours / printed)| on the printed curve's own points after a given
+iteration, for each start; five starts give a median and a range.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from accel_core.intervals import median_interval
+from accel_core.statistics import deviation_dex, distance_at, tune
+from report.claims.base import CONDITION, NOT_REPRODUCED, REPRODUCED, Runs, Verdict, select
+from report.claims.comparisons import all_starts
+
+PRINTED = "paper_curves"  # columns figure, curve, iteration, value
+ALLOWED = 0.05  # dex, the measure that the project set itself for every printed curve
+SKIPPED = 0.1  # share of the axis that is left out: too steep to be read, and marked by the start
+
+Curve = tuple[np.ndarray, np.ndarray]
+
+
+def printed_curve(runs: Runs, figure: str, curve: str) -> Curve:
+    """(iteration, distance) of a printed curve."""
+    table = select(runs(PRINTED), figure=figure, curve=curve)
+    return table.iteration.to_numpy(float), table.value.to_numpy(float)
+
+
+def deviations(model: pd.DataFrame, reference: Curve, after: float) -> pd.DataFrame:
+    """One row per rate of a model's runs: rate, dex (`Estimate`), by_start, diverged."""
+    rows = []
+    for rate, group in all_starts(model).groupby("rate"):
+        dex = {
+            run.seed: deviation_dex((run.iteration, run.distance), reference, after)
+            for run in group.itertuples()
+        }
+        rows.append(
+            {
+                "rate": rate,
+                "dex": median_interval(list(dex.values())),
+                "by_start": dex,
+                "diverged": int(group.status.ne("completed").sum()),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def nearest(table: pd.DataFrame) -> pd.Series:
+    """The row of `deviations` whose median start comes nearest (of equals, the smaller rate)."""
+    order = np.lexsort((table.rate, [dex.median_low for dex in table.dex]))
+    return table.iloc[order[0]]
+
+
+def implied_rate(
+    run: pd.Series, reference: Curve, after: float, factors: np.ndarray | None = None
+) -> tuple[float, float]:
+    """(rate, dex): at which rate a run of gradient descent in its stable range would come nearest.
+
+    Stable curves of one start fall on one line over rate × iteration, so the run's own curve,
+    read at factor × iteration, is the curve at factor × its rate. Only factors that do not read
+    past the run's end are tried.
+    """
+    factors = np.geomspace(0.02, 50, 800) if factors is None else factors
+    at, value = reference
+    at, value = at[at >= after], value[at >= after]
+    best = (np.nan, np.inf)
+    for factor in factors[factors * at.max() <= run.iteration[-1]]:
+        curve = distance_at(run.iteration, run.distance, np.maximum(factor * at, 1))
+        dex = float(np.abs(np.log10(curve / value)).max())
+        best = min(best, (run.rate * factor, dex), key=lambda pair: pair[1])
+    return best
+
+
+def match(
+    reference: Curve,
+    after: float,
+    candidates: Mapping[str, pd.DataFrame],
+    rate: float | None = None,
+    allowed: float = ALLOWED,
+) -> Verdict:
+    """Whether the median start follows the printed curve; the first candidate is the claimed one.
+
+    `candidates`: phrase → runs of one model. Reproduced: the first of them at `rate` (default: its
+    tuned rate). With a condition: another rate of the grid, or another candidate. `after` is an
+    iteration.
+    """
+    evidence, matching = {}, []
+    for number, (phrase, model) in enumerate(candidates.items()):
+        table = deviations(model, reference, after)
+        stated = rate if rate is not None else tune(model).rate.iloc[0]
+        best = nearest(table)
+        for row in (table[table.rate.eq(stated)].iloc[0], best):
+            name = f"{phrase}, rate {row.rate:g}, dex after iteration {after:,.0f}"
+            evidence[name] = row.dex
+            if row.dex.median_high <= allowed:
+                if number == 0 and row.rate == stated:
+                    return Verdict(REPRODUCED, evidence)
+                matching.append(f"{phrase}, rate {row.rate:g}")
+    if matching:
+        return Verdict(CONDITION, evidence, f"with {matching[0]}")
+    return Verdict(
+        NOT_REPRODUCED, evidence, f"no rate of the grid comes within {allowed} dex (median start)"
+    )

@@ -1,0 +1,200 @@
+"""Claims of theory: the paper's statements, and one misprint, judged by computing both sides.
+
+They need no runs: a criterion draws its cases from a fixed seed and asks `accel_core.theory`.
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from accel_core import theory
+from accel_core.theory import Case, Check
+from report.claims.base import CONDITION, NOT_REPRODUCED, REPRODUCED, Claim, Runs, Verdict
+
+SEED, CASES = 2018, 60
+# A gain that is a power of y_1/y_2 is at least its square root: less is read as a constant factor.
+DECIDES = 0.5
+# The misprinted condition fails if the theorem under it is off by more than any rounding.
+WRONG = 1e-3
+
+
+def _judged(checks: Iterable[Check]) -> Verdict:
+    checks = list(checks)
+    worst = max(checks, key=lambda check: check.error - check.tolerance)
+    failed = sum(not check.holds for check in checks)
+    evidence = {"cases": len(checks), "error": worst.error, "allowed": worst.tolerance}
+    if failed:
+        return Verdict(NOT_REPRODUCED, evidence, f"{failed} of {len(checks)} cases fail")
+    return Verdict(REPRODUCED, evidence)
+
+
+def _cases() -> Iterable[Case]:
+    rng = np.random.default_rng(SEED)
+    for _ in range(CASES):
+        depth, shape = int(rng.integers(1, 7)), tuple(rng.integers(1, (5, 6)))
+        rank = int(rng.integers(1, min(shape) + 1))
+        yield theory.balanced_case(rng, depth, shape, rank, 10.0 ** rng.integers(-2, 3), extra=2)
+
+
+def warmup(runs: Runs) -> Verdict:
+    """The product's exact step is the printed rule plus a term of second order."""
+    rng = np.random.default_rng(SEED)
+    vectors = rng.standard_normal((CASES, 2, 4))
+    rates = 10.0 ** rng.uniform(-3, 0, CASES)
+    return _judged(
+        theory.dynamics_checks.warmup_identity(w, 0.7, g, rate)
+        for (w, g), rate in zip(vectors, rates, strict=True)
+    )
+
+
+def balancedness(runs: Runs) -> Verdict:
+    """Balanced layers stay balanced under the flow: the imbalance's derivative vanishes."""
+    return _judged(
+        theory.dynamics_checks.imbalance_conserved(case.weights, case.gradient, 0.1)
+        for case in _cases()
+    )
+
+
+def end_to_end(runs: Runs) -> Verdict:
+    """Theorem 1's right-hand side is the layers' velocity, multiplied out."""
+    return _judged(theory.dynamics_checks.theorem_1(case, 0.1) for case in _cases())
+
+
+def spectrum(runs: Runs) -> Verdict:
+    """Claim 1: the matrix, its eigenvectors and eigenvalues, positive semi-definiteness."""
+    return _judged(
+        check(case)
+        for case in _cases()
+        for check in (theory.dynamics_checks.claim_1_matrix, theory.dynamics_checks.claim_1_eigen)
+    )
+
+
+def one_output(runs: Runs) -> Verdict:
+    """Claim 2 is Theorem 1 for one output, and 0 at zero."""
+    rng = np.random.default_rng(SEED)
+    vectors = rng.standard_normal((CASES, 2, 1, 4))
+    return _judged(
+        theory.dynamics_checks.claim_2(scale * w, g, depth, 0.1)
+        for w, g in vectors
+        for depth in (1, 2, 3, 6)
+        for scale in (0.0, 1e-2, 1.0)
+    )
+
+
+def no_regularizer(runs: Runs) -> Verdict:
+    """Theorem 2: the loop integral is the closed form, which is positive for N > 2."""
+    plane = np.eye(2)[0], np.eye(2)[1]
+    return _judged(
+        check
+        for depth in (3, 4, 6)
+        for check in theory.loop_checks.theorem_2_constant(depth, 0.5, 1.0, plane)
+        if theory.half_annulus_constant(depth, 0.5, 1.0) > 100 * check.tolerance
+    )
+
+
+def two_points(runs: Runs) -> Verdict:
+    """ℓ4 and depth 2: the small coordinate gains; is it by a power of y_1/y_2?"""
+    ratios, angles = [8.0, 16.0, 32.0], [30.0, 45.0, 60.0]
+    exponents, counts = {}, {}
+    for depth in (1, 2):
+        rows = theory.scaling(4.0, [depth], ratios, angles, points=60, tolerance=0.1)
+        counts[depth] = np.array([row["iterations"] for row in rows])
+        exponents[depth] = theory.robust_order(
+            np.array([row["ratio"] for row in rows]), counts[depth]
+        )
+    gain = float(np.median(counts[1] / counts[2]))
+    evidence = {
+        "median gain at each one's largest stable rate": gain,
+        "exponent, plain": str(exponents[1]),
+        "exponent, depth 2": str(exponents[2]),
+        "derived factor": theory.monotone_constant(4.0, 2),
+    }
+    if gain <= 1:
+        return Verdict(NOT_REPRODUCED, evidence, "no gain at each one's largest stable rate")
+    power = exponents[1].exponent - exponents[2].exponent
+    if exponents[2].high < exponents[1].low and power > DECIDES:
+        return Verdict(REPRODUCED, evidence)
+    return Verdict(CONDITION, evidence, "by a constant factor: the exponent in y_1/y_2 is the same")
+
+
+def misprint(runs: Runs) -> Verdict:
+    """With W_jᵀW_j on the right, Theorem 1's equation would have to give the velocity."""
+    rng = np.random.default_rng(SEED)
+    misses = []
+    for _ in range(CASES):
+        first, gradient = rng.standard_normal((2, 3, 3))
+        weights = [first, np.linalg.qr(rng.standard_normal((3, 3)))[0] @ first]
+        field = theory.end_to_end_field(theory.end_to_end(weights), gradient, 2)
+        velocity = theory.end_to_end_velocity(weights, gradient)
+        misses.append(float(np.linalg.norm(velocity + field) / np.linalg.norm(velocity)))
+    evidence = {"least relative error of the velocity": min(misses), "cases": CASES}
+    if min(misses) > WRONG:
+        return Verdict(
+            NOT_REPRODUCED, evidence, "a misprint: the theorem needs WWᵀ of the layer before"
+        )
+    return Verdict(REPRODUCED, evidence)
+
+
+def _claim(id, place, sentence, chapter, criterion, source="paper") -> Claim:
+    return Claim(f"theory-{id}", source, place, sentence, chapter, criterion)
+
+
+CLAIMS = (
+    _claim(
+        "warmup",
+        "Section 3",
+        "A vector times a scalar moves, to first order, with an adaptive rate and a memory.",
+        "10-setting-and-warmup",
+        warmup,
+    ),
+    _claim(
+        "balancedness",
+        "Section 5, Theorem 1",
+        "Under gradient flow, balanced layers stay balanced.",
+        "11-end-to-end-dynamics",
+        balancedness,
+    ),
+    _claim(
+        "end-to-end",
+        "Section 5, Theorem 1",
+        "The end-to-end matrix obeys a closed equation in which hidden widths do not appear.",
+        "11-end-to-end-dynamics",
+        end_to_end,
+    ),
+    _claim(
+        "spectrum",
+        "Section 5, Claim 1",
+        "Depth is a positive semi-definite preconditioner with the stated spectrum.",
+        "12-preconditioner",
+        spectrum,
+    ),
+    _claim(
+        "one-output",
+        "Section 5, Claim 2",
+        "For one output the rule is an adaptive factor and a projection.",
+        "12-preconditioner",
+        one_output,
+    ),
+    _claim(
+        "no-regularizer",
+        "Section 6, Theorem 2",
+        "For more than two layers the update is the gradient of no function.",
+        "13-no-regularizer",
+        no_regularizer,
+    ),
+    _claim(
+        "two-points",
+        "Section 7",
+        "With ℓ4 and depth 2 the coupling of the coordinates accelerates the small one.",
+        "14-two-points",
+        two_points,
+    ),
+    _claim(
+        "misprint",
+        "Section on the theory, condition of balancedness",
+        "Layers are balanced if every layer has the WᵀW of the one before.",
+        "11-end-to-end-dynamics",
+        misprint,
+        source="levy-wang",
+    ),
+)

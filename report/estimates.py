@@ -1,0 +1,143 @@
+"""What recording an experiment would cost, found by trying every shard for a moment.
+
+The trial is made in a fresh process like those that would do the work: it advances the shards for a
+tenth of a second each, and then goes through their end with curves of full length. So the time
+per iteration is that of the way that each run really goes (closed form, chain, or kernels), and the
+memory is what a process of this kind has taken. Runs that diverge later than the trial cost less;
+what is left out is storing, and that other programs may want the cores too.
+"""
+
+from __future__ import annotations
+
+import heapq
+import multiprocessing
+import pickle
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from accel_core.problem import Problem
+from accel_core.training import Batch, Recorder, Result
+from report import record
+from report.experiments import Spec
+from report.shards import STATES_AT, as_rows, cut, peak_memory, prepare
+
+__all__ = ["TRIAL", "Estimate", "estimate"]
+
+TRIAL = 0.1  #: seconds a shard, about
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """The cost of an experiment's missing runs, or of all of them where none is missing.
+
+    `runs` in all: `recorded` (committed) ones, `cached` (the user's own) and `missing` ones.
+    For the latter: `multiplications`, `seconds` on `workers` processes, and bytes of memory at
+    the peak, of one worker (`memory`) and of the process that collects (`collector`).
+    """
+
+    runs: int
+    recorded: int
+    cached: int
+    workers: int
+    multiplications: float
+    seconds: float
+    memory: int
+    collector: int
+
+    @property
+    def missing(self) -> int:
+        """Runs that are to be computed."""
+        return self.runs - self.recorded - self.cached
+
+
+@dataclass(frozen=True)
+class _Trial:
+    multiplications: float
+    setup: float  # seconds: the problem, once a process
+    seconds: float
+
+
+def estimate(specs: Sequence[Spec], workers: int) -> Estimate:
+    """Tries these runs. Raises `ValueError` for fewer workers than one, and
+    `DataUnavailable` where a problem's rows are not at hand."""
+    if workers < 1:
+        raise ValueError(f"workers = {workers}: at least one is needed")
+    keys = [spec.key for spec in specs]
+    recorded = record.committed().find(keys)
+    cached = record.personal().find(key for key in keys if key not in recorded)
+    missing = [spec for spec in specs if spec.key not in recorded and spec.key not in cached]
+    began = time.time()
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as fresh:
+        trials, ready, memory = fresh.submit(_try, cut(missing or specs)).result()
+    start = ready - began + sum(trial.setup for trial in trials)
+    return Estimate(
+        len(specs), len(recorded), len(cached), workers,
+        multiplications=sum(trial.multiplications for trial in trials),
+        seconds=start + _makespan([trial.seconds for trial in trials], workers),
+        memory=memory,
+        collector=peak_memory(),
+    )  # fmt: skip
+
+
+def _makespan(seconds: Sequence[float], workers: int) -> float:
+    """When the last of these tasks ends, if each goes to the first worker that is free."""
+    busy = [0.0] * workers
+    for each in seconds:
+        heapq.heapreplace(busy, busy[0] + each)
+    return max(busy)
+
+
+def _try(pieces: Sequence[Sequence[Spec]]) -> tuple[list[_Trial], float, int]:
+    """Trials of these shards, when this process was ready for the first, and its peak memory."""
+    ready = time.time()
+    numba.set_num_threads(1)
+    with threadpool_limits(1):
+        return [_trial(piece) for piece in pieces], ready, peak_memory()
+
+
+def _trial(specs: Sequence[Spec]) -> _Trial:
+    iterations = specs[0].iterations
+    began = time.process_time()
+    problem, batch, recorder = prepare(specs)
+    problem.optimum(specs[0].run.bias)
+    recorder.run(1)  # loads what is compiled
+    setup = time.process_time() - began
+    begin, n, last, spent = 0, 1, 0.0, 0.0
+    while last < TRIAL / 4 and n < iterations:
+        begin, n = n, min(4 * n, iterations)
+        last = _seconds(recorder.run, n)
+        spent += last
+    step = _seconds(batch.advance, n - begin) / (n - begin)
+    points = np.sum((recorder.points >= begin) & (recorder.points <= n))
+    point = max(0.0, last - step * (n - begin)) / points
+    ahead = step * iterations + point * len(recorder.points)
+    end = _seconds(_finish, specs, problem, batch, recorder)
+    return _Trial(batch.cost * iterations, setup, max(spent, ahead) + end)
+
+
+def _seconds(work: Callable[..., object], *arguments) -> float:
+    # of the processor: what others do on this machine meanwhile is not counted
+    began = time.process_time()
+    work(*arguments)
+    return time.process_time() - began
+
+
+def _finish(specs: Sequence[Spec], problem: Problem, batch: Batch, recorder: Recorder) -> None:
+    """What the end of a shard does, as if every run had been completed."""
+    points, shape = recorder.points, recorder.end_to_end.shape[1:]
+    with np.errstate(invalid="ignore"):  # a run that has diverged
+        states = [batch.parameters(i) for i in range(len(specs))]
+    results = [
+        Result(
+            spec.run, "completed", None, points, np.ones(len(points)), np.ones(shape),
+            {t: state.copy() for t in STATES_AT if t <= spec.iterations},
+        )
+        for spec, state in zip(specs, states, strict=True)
+    ]  # fmt: skip
+    pickle.dumps(as_rows(specs, problem, results, {}))

@@ -1,0 +1,141 @@
+"""What a page offers below each figure: the numbers that it shows, and the runs that it shows.
+
+`make book` asks for both by ACCEL_FIGURE_DATA: a figure's output then holds them beside the image,
+and `book_pages` takes them out and sets them below it. Stored outputs lack them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+from IPython.core.formatters import BaseFormatter, DisplayFormatter
+from matplotlib.collections import LineCollection, PathCollection, QuadMesh
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from report import record
+
+__all__ = ["NUMBERS", "RUNS", "data", "register", "runs", "shows", "summary"]
+
+#: The kind of output that holds a figure's numbers.
+NUMBERS = "text/csv"
+#: The kind of output that holds a figure's runs.
+RUNS = "text/x-accel-runs"
+RECORD = "the record"
+OWN = [
+    "key",
+    "kept in",
+    "computed",
+    "core seconds",
+    "machine",
+    "versions",
+]  # columns of no specification
+LISTED = 8  # so many values are listed, of more the first and the last
+
+
+def register(display: DisplayFormatter) -> None:
+    """From now on what `display` shows of a figure holds its numbers and runs, as CSV."""
+    for kind, table in ((NUMBERS, data), (RUNS, runs)):
+        formatter = type("Csv", (BaseFormatter,), {"format_type": kind, "print_method": "_csv_"})()
+        formatter.for_type(Figure, lambda figure, table=table: table(figure).to_csv(index=False))
+        display.formatters[kind] = formatter
+
+
+def shows(figure: Figure, keys: Iterable[str]) -> None:
+    """Notes that the figure shows the runs of these record keys."""
+    figure.record_keys = list(dict.fromkeys([*getattr(figure, "record_keys", ()), *keys]))
+
+
+def runs(figure: Figure) -> pd.DataFrame:
+    """The recorded runs that a figure shows, one a row: key, specification, when computed, on what
+    machine, with which versions, in how many core-seconds. Runs kept nowhere are left out."""
+    keys = getattr(figure, "record_keys", ())
+    kept = record.committed().find(keys)
+    found = kept | record.personal().find(key for key in keys if key not in kept)
+    lines = []
+    for row in found.values():
+        made, spec = row.provenance, row.spec
+        shard = made.get("seconds_of_shard", np.nan) / made.get("runs_of_shard", 1)
+        plain = {name: value for name, value in spec.items() if name not in ("problem", "run")}
+        lines.append(
+            {"key": row.key, "kept in": RECORD if row.key in kept else "this machine's cache"}
+            | {**spec.get("problem", {}), **spec.get("run", {}), **plain}
+            | {
+                "computed": made["when"], "core seconds": made.get("seconds", shard),
+                "machine": made["machine"],
+                "versions": ", ".join(f"{n} {v}" for n, v in sorted(made["versions"].items())),
+            }
+        )  # fmt: skip
+    return pd.DataFrame(lines, columns=None if lines else OWN)
+
+
+def summary(table: pd.DataFrame) -> dict[str, str]:
+    """The runs of a figure in few lines, by name: how many, their settings, how they were made."""
+    if table.empty:
+        return {"runs": "none of the record: computed on this page"}
+    keys = [f"`{key}`" for key in table.key[:3]] + ["…"] * (len(table) > 3)
+    made = pd.to_datetime(table.computed).dt.strftime("%Y-%m-%d")
+    places = table["kept in"].value_counts()
+    where = ", ".join(f"{count} from {place}" for place, count in places.items())
+    lines = {"runs": where, "record keys": ", ".join(keys)}
+    for name in table.columns.difference(OWN, sort=False):
+        values = table[name].dropna().unique()
+        if len(values):
+            lines[name.replace("_", " ")] = _listed(values)
+    lines["computed"] = " to ".join(dict.fromkeys((made.min(), made.max())))
+    if (seconds := table["core seconds"]).notna().all():
+        lines["cost"] = f"{seconds.sum() / 60:.3g} core-minutes"
+    return lines | {name: "; ".join(table[name].unique()) for name in ("machine", "versions")}
+
+
+def _listed(values: np.ndarray) -> str:
+    if all(isinstance(value, int | float | np.number) for value in values):
+        words = [f"{value:,.10g}" for value in sorted(values)]
+    else:
+        words = sorted(map(str, values))
+    if len(words) <= LISTED:
+        return ", ".join(words)
+    return f"{words[0]} … {words[-1]} ({len(words)} values)"
+
+
+def data(figure: Figure) -> pd.DataFrame:
+    """What a figure shows, to six digits: panel, kind (line, points, band, bar, cell), label, x, y
+    and, for cells, value. A band is the polygon around it."""
+    rows = []
+
+    def add(panel, kind, label, x, y, value=None):
+        label = "" if str(label).startswith("_") else label
+        values = np.full(np.shape(x), np.nan) if value is None else value
+        rows.extend((panel, kind, label, *numbers) for numbers in zip(x, y, values, strict=True))
+
+    for number, axes in enumerate(figure.axes, start=1):
+        panel = axes.get_title() or f"panel {number}"
+        for line in axes.lines:
+            if line.get_transform() == axes.transData:  # a rule across the panel is no data
+                add(panel, "line", line.get_label(), *map(np.asarray, line.get_data(orig=False)))
+        for each in axes.collections:
+            if isinstance(each, PathCollection):
+                add(panel, "points", each.get_label(), *np.asarray(each.get_offsets()).T)
+            elif isinstance(each, QuadMesh):
+                corners = each.get_coordinates()
+                middle = (corners[:-1, :-1] + corners[1:, 1:]) / 2
+                value = np.ma.filled(np.ma.asarray(each.get_array(), float), np.nan)
+                add(panel, "cell", each.get_label(), *middle.reshape(-1, 2).T, value.ravel())
+            else:
+                kind = "line" if isinstance(each, LineCollection) else "band"
+                for path in each.get_paths():
+                    add(panel, kind, each.get_label(), *path.vertices.T)
+        for bar in (patch for patch in axes.patches if isinstance(patch, Rectangle)):
+            add(panel, "bar", bar.get_label(), [bar.get_x() + bar.get_width() / 2],
+                [bar.get_y() + bar.get_height()])  # fmt: skip
+        for image in axes.images:
+            values = np.ma.filled(np.ma.asarray(image.get_array(), float), np.nan)
+            if values.ndim == 2:
+                y, x = np.indices(values.shape)
+                add(panel, "cell", image.get_label(), x.ravel(), y.ravel(), values.ravel())
+    table = pd.DataFrame(rows, columns=["panel", "kind", "label", "x", "y", "value"])
+    for name in ("x", "y", "value"):
+        table[name] = [f"{v:.6g}" if np.isfinite(v) else "" for v in table[name].astype(float)]
+    return table if (table.value != "").any() else table.drop(columns="value")

@@ -1,0 +1,193 @@
+"""The bursts in the loss: one run of the report followed step by step, with its curvature.
+
+A step of gradient descent multiplies the loss's slope along an eigenvector of the Hessian by
+1 − ησ. Where the largest eigenvalue σ (the sharpness) is above 2/η the slope grows and changes its
+sign every step. For one layer σ is constant; for more it depends on the layers, which the swing
+itself changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from accel_core.initializers import TorchDefault
+from accel_core.models import Architecture, end_to_end
+from accel_core.training import Run, train
+from report.record import Row
+from report.replications.levy_wang import ARCHITECTURES, REPORT_SPLIT, parts
+from report.replications.levy_wang import STARTS as REPORT_STARTS
+from report.replications.sharpness import Curvature
+from report.replications.store import Outcome, Task
+
+__all__ = ["LEVELS", "Landscape", "Trace", "landscape_table", "landscapes", "trace_table", "traces"]
+
+LEVELS = (0.8, 0.5)  #: of the loss of the map x ↦ 0
+
+
+@dataclass(frozen=True)
+class Trace(Task):
+    """One network of the report (its split, biases), followed for `iterations` steps in float64."""
+
+    dataset: str = "ethanol"
+    start: str = "near_identity"
+    depth: int = 3
+    width: int = 64
+    seed: int = 0
+    rate: float = 1e-2
+    iterations: int = 100
+
+    def run(self) -> Outcome:
+        """Per iteration, with u the data's first principal direction and m its variance: loss,
+        sharpness, slope along its eigenvector, `error` (W_e − W*)u, `part` m·error² of the loss,
+        `overlap` |cosine| of u and the end-to-end change along the eigenvector, and `kernel`
+        2m Σ_j ‖W_N⋯W_{j+1}‖²‖W_{j−1}⋯W_1u‖², the curvature along u that the layers' sizes make.
+        """
+        problem = parts(self.dataset, REPORT_SPLIT)[0]
+        shape = Architecture(self.depth, self.width, bias=True)
+        run = Run(
+            self.depth, self.width, True, REPORT_STARTS[self.start], self.seed, rate=self.rate
+        )
+        times = range(self.iterations + 1)
+        (result,) = train(problem, [run], self.iterations, record_at=times, states_at=times)
+        curvature, spread = Curvature(problem, shape), np.linalg.eigh(problem.moments.xx)
+        first, variance = spread.eigenvectors[:, -1], spread.eigenvalues[-1]
+        optimum = problem.optimum(bias=True)
+        error = (result.end_to_end - optimum.end_to_end)[:, 0, :-1] @ first
+        kept = {name: [] for name in ("sharpness", "slope", "overlap", "kernel")}
+        vector = None
+        for t in result.iteration:
+            flat = result.states[int(t)]
+            sharpness, vector = curvature.top(flat, vector)
+            kept["sharpness"].append(sharpness)
+            kept["slope"].append(abs(curvature.gradient(flat) @ vector))
+            kept["overlap"].append(_overlap(shape, problem.d, flat, vector, first))
+            kept["kernel"].append(2 * variance * _kernel(shape.unpack(flat, problem.d)[0], first))
+        series = {name: np.array(values) for name, values in kept.items()}
+        series |= {
+            "iteration": result.iteration, "loss": result.loss, "error": error,
+            "part": variance * error**2,
+        }  # fmt: skip
+        return Outcome({"optimum": optimum.loss, "variance": float(variance)}, series, {})
+
+
+def _overlap(shape: Architecture, d: int, flat, vector, first) -> float:
+    """|cosine| between the change of W_e along a parameter direction and an input direction."""
+    h = 1e-6
+    ends = [end_to_end(shape.unpack(flat + s * h * vector, d)[0]) for s in (1, -1)]
+    change = (ends[0] - ends[1]).ravel()
+    length = np.linalg.norm(change)
+    return float(abs(change @ first) / length) if length > 0 else 0.0
+
+
+def _kernel(weights, u) -> float:
+    """Σ_j ‖W_N⋯W_{j+1}‖²‖W_{j−1}⋯W_1u‖²: the squared length of the slope of W_e u in the layers."""
+    after, total = [np.eye(1)], 0.0
+    for W in reversed(weights[1:]):
+        after.append(after[-1] @ W)
+    for W, A in zip(weights, reversed(after), strict=True):
+        total += float(np.sum(A**2) * np.sum(u**2))
+        u = W @ u
+    return total
+
+
+# (data set, start, rate): what the report's tuning chooses for wide networks from these starts
+SETTINGS = (
+    ("ethanol", "near_identity", 1e-2),
+    ("ethanol", "near_zero", 5e-2),
+    ("abalone", "near_identity", 5e-2),
+)
+
+
+def traces(seeds: int = 10) -> list[Trace]:
+    """Networks of two and three layers, and a single layer, at the rates that wide ones get."""
+    return [
+        Trace(dataset, start, depth, width, seed, rate)
+        for dataset, start, rate in SETTINGS
+        for depth, width in ((1, 1), (2, 1), (2, 64), (3, 10), (3, 64))
+        for seed in range(seeds)
+    ]
+
+
+def trace_table(row: Row) -> pd.DataFrame:
+    """The trace as a table by iteration, with `edge` = 2/η and `growth` = |1 − ησ|."""
+    rate = row.spec["rate"]
+    frame = pd.DataFrame(row.series).astype({"iteration": int})
+    return frame.assign(edge=2 / rate, growth=np.abs(1 - rate * frame.sharpness))
+
+
+@dataclass(frozen=True)
+class Landscape(Task):
+    """Sharpness and the direction of the step where each network first reaches a loss.
+
+    Default start, the report's split, a rate so small that the path is nearly the gradient flow's.
+    """
+
+    dataset: str
+    p: float
+    seed: int
+    rate: float
+    iterations: int = 20_000
+
+    def run(self) -> Outcome:
+        """Sharpness and cosine (architectures, levels); NaN where the level is not reached."""
+        problem = parts(self.dataset, REPORT_SPLIT, self.p)[0]
+        zero = problem.loss(np.zeros((1, problem.d)))
+        runs = [
+            Run(n, m, True, TorchDefault(), self.seed, rate=self.rate) for n, m in ARCHITECTURES
+        ]
+        coarse = train(problem, runs, self.iterations)
+        sharpness, cosine = np.full((2, len(runs), len(LEVELS)), np.nan)
+        for i, (run, result) in enumerate(zip(runs, coarse, strict=True)):
+            for j, level in enumerate(LEVELS):
+                reached = np.flatnonzero(result.loss <= level * zero)
+                if not reached.size or reached[0] == 0:
+                    continue
+                stop = int(result.iteration[reached[0]])
+                (there,) = train(problem, [run], stop, record_at=[stop], states_at=[stop])
+                flat = there.states[stop]
+                curvature = Curvature(problem, run.architecture)
+                sharpness[i, j] = curvature.top(flat)[0]
+                cosine[i, j] = _cosine(curvature, flat)
+        return Outcome({"zero": zero}, {}, {"sharpness": sharpness, "cosine": cosine})
+
+
+def _cosine(curvature: Curvature, flat) -> float:
+    """Cosine between the first-order end-to-end step of gradient descent and minus the gradient."""
+    shape, d = curvature.shape, curvature.problem.d
+    weights, biases = shape.unpack(flat, d)
+    end = end_to_end(weights, biases)
+    h = 1e-7 / np.linalg.norm(curvature.gradient(flat))
+    ends = [end_to_end(*shape.unpack(flat - s * h * curvature.gradient(flat), d)) for s in (1, -1)]
+    step = (ends[0] - ends[1]).ravel()
+    slope = curvature.problem.gradient(end[:, :-1], end[:, -1]).ravel()
+    return float(-step @ slope / np.linalg.norm(step) / np.linalg.norm(slope))
+
+
+def landscapes(seeds: int = 10) -> list[Landscape]:
+    """Both data sets and losses."""
+    return [
+        Landscape(dataset, p, seed, rate)
+        for dataset in ("ethanol", "abalone")
+        for p, rate in ((2.0, 1e-3), (4.0, 1e-4))
+        for seed in range(seeds)
+    ]
+
+
+def landscape_table(rows: Sequence[Row]) -> pd.DataFrame:
+    """One row per network, seed and level that was reached: dataset, p, depth, width, seed, loss
+    (the level, as a share of the loss of x ↦ 0), sharpness, cosine."""
+    found = []
+    for row in rows:
+        values = {n: row.arrays[n].reshape(len(ARCHITECTURES), -1) for n in row.arrays}
+        for i, (depth, width) in enumerate(ARCHITECTURES):
+            for j, level in enumerate(LEVELS):
+                found.append(
+                    {n: row.spec[n] for n in ("dataset", "p", "seed")}
+                    | {"depth": depth, "width": width, "loss": level}
+                    | {n: array[i, j] for n, array in values.items()}
+                )
+    return pd.DataFrame(found).dropna()

@@ -1,0 +1,141 @@
+"""Are Levy & Wang's starts balanced, and how far does Claim 2 stray from them?
+
+For one start: the imbalance W_{j+1}ᵀW_{j+1} − W_jW_jᵀ, the error of Claim 2's velocity there, and
+the distance between the network and its emulation after the report's 100 steps, with one rate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from accel_core.initializers import Balanced
+from accel_core.models import Architecture
+from accel_core.theory import descend, end_to_end, end_to_end_velocity, single_output_field
+from report.record import Row
+from report.replications.levy_wang import ARCHITECTURES, REPORT_SPLIT, STEPS, parts
+from report.replications.levy_wang import STARTS as REPORT_STARTS
+from report.replications.store import Outcome, Task
+from report.summaries import kept
+
+__all__ = ["STARTS", "StartCheck", "checks", "printed_condition", "table"]
+
+Array = NDArray[np.float64]
+
+#: 'balanced': for comparison; 'printed_condition': what the report prints in place of balancedness.
+STARTS = (*REPORT_STARTS, "balanced", "printed_condition")
+RATE = 1e-2  # the report's grid ends there for its first figure
+
+
+@dataclass(frozen=True)
+class StartCheck(Task):
+    """All deeper architectures of the report from one kind of start and one seed, without biases
+    (Claim 2 has none; the imbalance does not know them)."""
+
+    dataset: str
+    start: str
+    seed: int
+
+    def networks(self) -> list[tuple[int, int]]:
+        """(depth, width) looked at; the printed condition needs square layers below the last."""
+        if self.start == "printed_condition":
+            return [(2, self.inputs), (3, self.inputs)]
+        return [a for a in ARCHITECTURES if a[0] > 1]
+
+    @property
+    def inputs(self) -> int:
+        """Number of features, known without the data."""
+        return kept()[self.dataset].d
+
+    def weights(self, depth: int, width: int) -> list[Array]:
+        """The start of a network."""
+        sizes = Architecture(depth, width).sizes(self.inputs)
+        rng = np.random.default_rng(self.seed)
+        if self.start == "printed_condition":
+            return printed_condition(sizes, rng)
+        return (Balanced(0.1) if self.start == "balanced" else REPORT_STARTS[self.start])(
+            sizes, rng
+        )
+
+    def run(self) -> Outcome:
+        """Imbalance (absolute, relative), velocity error, distance after the report's steps."""
+        moments = parts(self.dataset, REPORT_SPLIT)[0].moments
+        found = {name: [] for name in ("imbalance", "relative", "velocity", "stray")}
+        for depth, width in self.networks():
+            weights = self.weights(depth, width)
+            absolute, relative = imbalance(weights)
+            gradient = 2 * (end_to_end(weights) @ moments.xx - moments.xy.T)
+            velocity = end_to_end_velocity(weights, gradient)
+            predicted = -single_output_field(end_to_end(weights), gradient, depth)
+            found["imbalance"].append(absolute)
+            found["relative"].append(relative)
+            found["velocity"].append(_error(predicted, velocity))
+            found["stray"].append(_stray(weights, moments.xx, moments.xy.T))
+        return Outcome({}, {}, {name: np.array(values) for name, values in found.items()})
+
+
+def checks(seeds: int = 100) -> list[StartCheck]:
+    """All starts, both data sets."""
+    return [
+        StartCheck(dataset, start, seed)
+        for dataset in ("ethanol", "abalone")
+        for start in STARTS
+        for seed in range(seeds)
+    ]
+
+
+def imbalance(weights: Sequence[Array]) -> tuple[float, float]:
+    """(max_j ‖W_{j+1}ᵀW_{j+1} − W_jW_jᵀ‖, the same over the larger of the two norms), Frobenius."""
+    pairs = [(after.T @ after, before @ before.T) for before, after in pairwise(weights)]
+    sizes = [max(np.linalg.norm(a), np.linalg.norm(b)) for a, b in pairs]
+    gaps = [np.linalg.norm(a - b) for a, b in pairs]
+    return float(max(gaps)), float(max(g / s for g, s in zip(gaps, sizes, strict=True)))
+
+
+def printed_condition(sizes: Sequence[int], rng: np.random.Generator) -> list[Array]:
+    """A start with W_{j+1}ᵀW_{j+1} = W_jᵀW_j for one output: W_j = u_j vᵀ with unit vectors u_j.
+
+    The last layer is a row, so every W_jᵀW_j is vvᵀ; layers below it must be square, else
+    `ValueError`.
+    """
+    *hidden, outputs = sizes
+    if outputs != 1 or len(set(hidden)) > 1:
+        raise ValueError(
+            f"sizes = {tuple(sizes)}: the printed condition compares matrices of equal size only "
+            "for one output and hidden layers as wide as the input"
+        )
+    v = 0.1 * rng.standard_normal(hidden[0])
+    units = [u / np.linalg.norm(u) for u in rng.standard_normal((len(hidden) - 1, hidden[0]))]
+    return [*(np.outer(u, v) for u in units), v[None, :]]
+
+
+def _error(found: Array, truth: Array) -> float:
+    return float(np.linalg.norm(found - truth) / np.linalg.norm(truth))
+
+
+def _stray(weights: Sequence[Array], xx: Array, yx: Array) -> float:
+    """‖W_e − emulation‖/‖W_e‖ after the report's steps; inf where either has diverged."""
+    depth, w = len(weights), end_to_end(weights)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for _ in range(STEPS):
+            weights = descend(weights, 2 * (end_to_end(weights) @ xx - yx), RATE)
+            w = w - RATE * single_output_field(w, 2 * (w @ xx - yx), depth)
+        error = _error(w, end_to_end(weights))
+    return error if np.isfinite(error) else np.inf
+
+
+def table(rows: Sequence[Row]) -> pd.DataFrame:
+    """One row per network and seed: dataset, start, depth, width, seed, imbalance, relative,
+    velocity (relative error of Claim 2's velocity), stray."""
+    found = []
+    for row in rows:
+        spec = {name: row.spec[name] for name in ("dataset", "start", "seed")}
+        for i, (depth, width) in enumerate(StartCheck(**spec).networks()):
+            values = {name: array[i] for name, array in row.arrays.items()}
+            found.append(spec | {"depth": depth, "width": width} | values)
+    return pd.DataFrame(found)

@@ -1,0 +1,285 @@
+"""From Levy & Wang's setting to the paper's, one factor at a time, and all factors crossed.
+
+A `Cell` is what has to be trained for a setting: depths 1, 2, 3 at every rate, from one start. The
+budget and the grid's upper end need no training of their own: a shorter budget is the beginning
+of the curve, a lower end a part of the rates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from accel_core.initializers import IdentityOffset, Initializer, NearZero, TorchDefault
+from accel_core.problem import Problem
+from accel_core.statistics import distance_at, gain_at_budget, speedup, tune
+from accel_core.training import Run, record_points, train
+from report.experiments import ProblemSpec
+from report.record import Row
+from report.replications.levy_wang import parts
+from report.replications.store import Outcome, Task
+
+__all__ = ["LEVY_WANG", "ORDERS", "PAPER", "RATES", "SEEDS", "Cell", "Setting", "cells", "compare",
+           "factorial", "run_tables", "settings"]  # fmt: skip
+
+#: The paper's grid without its two lowest rates: those are below the best one at every budget here.
+RATES = (1e-4, 5e-4, 1e-3, 5e-3, 1e-2, 5e-2, 1e-1, 5e-1)
+STARTS: dict[str, Initializer] = {
+    "default": TorchDefault(), "near_zero": NearZero(0.01), "identity": IdentityOffset(0.01)
+}  # fmt: skip
+DEPTHS = (1, 2, 3)
+SEEDS = 5  #: the range of five values covers their median in 15 of 16 cases
+FRACTION = 0.4  # of the budget: the target is where the tuned single layer is by then
+PER_DECADE = 15
+FACTORS = ("dataset", "p", "start", "bias", "width")  # crossed in the factorial
+BUDGETS, UPPERS = (100, 1_000, 10_000), (1e-2, 5e-1)  # and these
+FLOAT = {"float32": np.float32, "float64": np.float64}
+
+
+@dataclass(frozen=True)
+class Cell(Task):
+    """All networks of a setting from one start; `share` of the rows is trained on."""
+
+    dataset: str
+    p: float
+    start: str
+    bias: bool
+    width: int
+    share: float
+    precision: str
+    iterations: int
+    seed: int = 0
+
+    def __post_init__(self):
+        for name, choices in (("start", STARTS), ("precision", FLOAT), ("share", (0.8, 1.0))):
+            if getattr(self, name) not in choices:
+                raise ValueError(
+                    f"{name} = {getattr(self, name)!r}: allowed are {', '.join(map(str, choices))}"
+                )
+
+    def problem(self) -> Problem:
+        """The rows trained on: all, or the four fifths that the seed's split gives."""
+        if self.share < 1:
+            return parts(self.dataset, self.seed + 1, self.p)[0]
+        return ProblemSpec(self.dataset, self.p).build()
+
+    def runs(self) -> list[Run]:
+        """Depth by depth, each with all rates."""
+        start = STARTS[self.start]
+        return [
+            Run(depth, self.width if depth > 1 else 1, self.bias, start, self.seed, rate=rate)
+            for depth in DEPTHS
+            for rate in RATES
+        ]
+
+    def run(self) -> Outcome:
+        """Distances (loss − optimum) of all runs at the record points; NaN where one has left."""
+        problem, points = self.problem(), record_points(self.iterations, PER_DECADE)
+        results = train(
+            problem, self.runs(), self.iterations, record_at=points, dtype=FLOAT[self.precision]
+        )
+        optimum = problem.optimum(self.bias)
+        distance = np.full((len(results), len(points)), np.nan)
+        for i, result in enumerate(results):
+            distance[i, : len(result.loss)] = result.loss - optimum.loss
+        left = [result.diverged_at for result in results]
+        summary = {
+            "optimum": optimum.loss, "gradient_norm": optimum.gradient_norm, "diverged_at": left
+        }  # fmt: skip
+        return Outcome(summary, {"iteration": points}, {"distance": distance})
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A point between the two protocols."""
+
+    p: float = 2.0
+    budget: int = 100
+    upper: float = 1e-2
+    start: str = "default"
+    bias: bool = True
+    width: int = 10
+    share: float = 0.8
+    precision: str = "float32"
+    dataset: str = "ethanol"
+
+    def cell(self, iterations: int, seed: int = 0) -> Cell:
+        """What to train for it, long enough for `iterations`."""
+        kept = {k: v for k, v in asdict(self).items() if k not in ("budget", "upper")}
+        return Cell(**kept, iterations=iterations, seed=seed)
+
+
+#: The replication's setting.
+LEVY_WANG = Setting()
+#: The paper's setting.
+PAPER = Setting(4.0, 1_000_000, 5e-1, "near_zero", False, 1, 1.0, "float64")
+MEDIUM, LONG, PAPERS = 10_000, 100_000, 1_000_000  # budgets on the way; ℓ4 is trained to MEDIUM
+
+# Each order is the list of (factor, value) that leads from LEVY_WANG to PAPER.
+_START, _BIAS, _WIDTH = ("start", "near_zero"), ("bias", False), ("width", 1)
+_SHARE, _PRECISION, _UPPER = ("share", 1.0), ("precision", "float64"), ("upper", 5e-1)
+_LOSS, _MEDIUM, _LONG, _PAPERS = ("p", 4.0), *(("budget", n) for n in (MEDIUM, LONG, PAPERS))
+#: The orders in which the one setting is changed into the other, by name.
+ORDERS: dict[str, list[tuple[str, object]]] = {
+    "details first, loss last": [
+        _SHARE, _WIDTH, _BIAS, _START, _PRECISION, _UPPER, _MEDIUM, _PAPERS, _LOSS
+    ],
+    "loss first, long budget last": [
+        _LOSS, _MEDIUM, _UPPER, _SHARE, _START, _BIAS, _WIDTH, _PRECISION, _PAPERS
+    ],
+    "budget first, loss last": [
+        _MEDIUM, _LONG, _UPPER, _SHARE, _BIAS, _START, _WIDTH, _PRECISION, _PAPERS, _LOSS
+    ],
+}  # fmt: skip
+
+
+def settings(order: str) -> list[tuple[str, Setting]]:
+    """(what changed, setting) along an order, from Levy & Wang's protocol to the paper's."""
+    found, at = [("their protocol", LEVY_WANG)], LEVY_WANG
+    for factor, value in ORDERS[order]:
+        at = replace(at, **{factor: value})
+        found.append((f"{factor} → {value:,}" if factor == "budget" else f"{factor} → {value}", at))
+    return found
+
+
+def factorial(dataset: str = "ethanol") -> list[Cell]:
+    """Loss × start × bias × width, on all rows in float32 (the walks show what precision does).
+
+    At ℓ4 the paper's other start and the report's widest layer stand beside them, for two claims.
+    """
+    base = replace(PAPER, dataset=dataset, precision="float32")
+    crossed = [
+        replace(base, p=p, start=start, bias=bias, width=width)
+        for p in (2.0, 4.0)
+        for start in ("default", "near_zero")
+        for bias in (False, True)
+        for width in (1, 10)
+    ]
+    if dataset == "ethanol":
+        crossed += [replace(base, start="identity"), replace(base, width=64)]
+    return [setting.cell(MEDIUM, seed) for setting in crossed for seed in range(SEEDS)]
+
+
+def cells() -> list[Cell]:
+    """All that is trained, each once: the walks' settings and the factorials."""
+    wanted: dict[Cell, None] = {}
+    for order in ORDERS:
+        for _, setting in settings(order):
+            if setting.budget == PAPERS:
+                continue  # the paper's corners: `tuned_rates` has them
+            iterations = max(setting.budget, MEDIUM)
+            for seed in range(SEEDS):
+                wanted |= {setting.cell(iterations, seed): None}
+    return list(wanted | dict.fromkeys(factorial("ethanol") + factorial("abalone")))
+
+
+def run_tables(rows: Sequence[Row], task: type[Task] = Cell) -> pd.DataFrame:
+    """The run table of `accel_core.statistics`: one row per network, rate and start.
+
+    `task` says what the rows were made by: it has `runs()` in the order of the curves.
+    """
+    found = []
+    for row in rows:
+        points = row.series["iteration"].astype(int)
+        fields = {name: row.spec[name] for name in task.__dataclass_fields__}
+        distance = row.arrays["distance"].reshape(-1, len(points))
+        curves = zip(task(**fields).runs(), distance, row.summary["diverged_at"], strict=True)
+        for run, curve, left in curves:
+            lived = np.isfinite(curve)
+            found.append(
+                fields
+                | {
+                    "key": row.key, "problem": fields["dataset"], "depth": run.depth,
+                    "width": run.width, "bias": run.bias, "rule": repr(run.rule),
+                    "rate": run.rate, "weight_decay": run.weight_decay,
+                    "budget": int(points[-1]), "status": "diverged" if left else "completed",
+                    "diverged_at": left, "iteration": points[lived],
+                    "distance": np.maximum(curve[lived], 0),
+                    "final": np.inf if left else curve[-1],
+                }
+            )  # fmt: skip
+    return pd.DataFrame(found).astype({"diverged_at": "Int64"})
+
+
+def compare(runs: pd.DataFrame, budget: int, upper: float) -> pd.DataFrame:
+    """Depth 2 and 3 against depth 1 within one cell, at a budget and an upper end of the grid.
+
+    `runs`: the run table of one cell (all starts). Columns: budget, upper, depth, seed, low and
+    high (bounds of the speed-up of this start), gain (ratio of distances at the budget), own_gain
+    (the same with every start at its own best rate: never infinite), and for each depth its tuned
+    rate and whether that is an end of the grid.
+    """
+    frame = _shortened(runs[runs.rate <= upper], budget)
+    layer = frame[frame.depth == 1]
+    (rate,) = tune(layer).rate
+    chosen = layer[layer.rate == rate]
+    at = FRACTION * budget
+    target = float(
+        np.median([distance_at(i, d, at) for i, d in zip(chosen.iteration, chosen.distance,
+                                                         strict=True)])
+    )  # fmt: skip
+    fast = speedup(frame, baseline={"depth": 1}, target=target).set_index("depth")
+    left = gain_at_budget(frame, baseline={"depth": 1}).set_index("depth")
+    own = gain_at_budget(frame, baseline={"depth": 1}, per_start=True).set_index("depth")
+    seeds = sorted(frame.seed.unique())
+    return pd.DataFrame(
+        {
+            "budget": budget, "upper": upper, "depth": depth, "seed": seed,
+            "low": fast.by_start[depth][i][0], "high": fast.by_start[depth][i][1],
+            "gain": left.by_start[depth][i][0], "own_gain": own.by_start[depth][i][0],
+            "rate": fast.rate[depth],
+            "single_rate": fast.baseline_rate[depth], "edge": fast.edge[depth],
+            "single_edge": fast.baseline_edge[depth],
+        }
+        for depth in fast.index
+        for i, seed in enumerate(seeds)
+    )  # fmt: skip
+
+
+def _shortened(runs: pd.DataFrame, budget: int) -> pd.DataFrame:
+    """The runs as if they had ended at `budget`, a recorded iteration or beside one."""
+    rows = []
+    for run in runs.to_dict("records"):
+        left = run["diverged_at"]
+        gone = not pd.isna(left) and left <= budget
+        kept = run["iteration"] <= budget
+        distance = run["distance"][kept]
+        if not gone and run["iteration"][kept][-1] != budget:
+            raise ValueError(
+                f"budget = {budget}: the curves are not recorded there; take one of "
+                f"{run['iteration'].tolist()}"
+            )
+        rows.append(
+            run
+            | {
+                "budget": budget, "iteration": run["iteration"][kept], "distance": distance,
+                "status": "diverged" if gone else "completed",
+                "diverged_at": left if gone else pd.NA,
+                "final": np.inf if gone else float(distance[-1]),
+            }
+        )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def factorial_table(rows: Sequence[Row]) -> pd.DataFrame:
+    """`compare` for every cell of the factorials, budget and upper end.
+
+    One row per depth and start. Columns beside those of `compare`: dataset, p, start, bias, width.
+    """
+    wanted = {cell.key for name in ("ethanol", "abalone") for cell in factorial(name)}
+    cells_of: dict[tuple, list[Row]] = {}
+    for row in rows:
+        if row.key in wanted:
+            cell = tuple(row.spec[n] for n in FACTORS)
+            cells_of.setdefault(cell, []).append(row)
+    found = []
+    for cell, members in cells_of.items():
+        runs = run_tables(members)
+        for budget in BUDGETS:
+            for upper in UPPERS:
+                factors = dict(zip(FACTORS, cell, strict=True))
+                found.append(compare(runs, budget, upper).assign(**factors))
+    return pd.concat(found, ignore_index=True)
