@@ -138,6 +138,8 @@ def _below(tables: dict[str, str], folder: Path, name: str, executed: dict) -> s
     """What stands below a figure (MyST): the link to its numbers, the fold with its runs."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}.csv").write_text(tables[NUMBERS], encoding="utf8")
+    if RUNS not in tables:
+        return f"{{download}}`The whole table (CSV) <data/{name}.csv>`\n"
     runs = pd.read_csv(io.StringIO(tables[RUNS]))
     lines = summary(runs)
     if executed.get("duration") is not None:

@@ -2,24 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from IPython.display import HTML
 
 from accel_core.intervals import Estimate
 from accel_core.statistics import tune
 from report.claims.base import Claim, Runs
 from report.claims.page import MARKS, NAMES
 from report.claims.printed import SKIPPED, Curve, deviations, implied_rate, nearest
+from report.figure_data import NUMBERS
 
-__all__ = ["deviation_table", "race_view", "sci", "show", "verdicts"]
+__all__ = ["Table", "deviation_table", "race_view", "sci", "show", "verdicts"]
 
 
-def show(table: pd.DataFrame) -> HTML:
-    """A table as a page's output: numbers to three digits, no index."""
-    return HTML(table.map(_cell).to_html(index=False, border=0, justify="left"))
+def show(
+    table: pd.DataFrame,
+    formats: Mapping[str, str | Callable] | None = None,
+    full: pd.DataFrame | None = None,
+) -> Table:
+    """A table as a page's output; the one place where its numbers are formatted.
+
+    `formats` gives a column's format, as in "{:.2f}" or a function; other numbers get three digits.
+    `full`, or else the table itself, is offered below it as CSV in the built book, unformatted.
+    """
+    return Table(table, dict(formats or {}), table if full is None else full)
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """What `show` returns: IPython displays it as HTML, with its CSV where the book asks for it."""
+
+    shown: pd.DataFrame
+    formats: Mapping[str, str | Callable]
+    full: pd.DataFrame
+
+    def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, str]:
+        cells = self.shown.copy().astype(object)
+        for column in cells:
+            form = self.formats.get(column, _cell)
+            as_text = form.format if isinstance(form, str) else form
+            cells[column] = cells[column].map(as_text)
+        html = cells.to_html(index=False, border=0, justify="left")
+        bundle = {"text/html": html, "text/plain": f"{len(cells)} rows"}
+        if os.environ.get("ACCEL_FIGURE_DATA"):
+            bundle[NUMBERS] = self.full.to_csv(index=False)
+        return bundle
 
 
 def sci(number: float) -> str:

@@ -11,7 +11,7 @@ import browser
 import pytest
 import yaml
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 HTML = Path(os.environ.get("BOOK_HTML", ROOT / "book" / "_build" / "html"))  # another build
 
 

@@ -11,7 +11,7 @@ from numpy.testing import assert_array_equal
 
 from report import own_data, tuned_tables
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 GOOD = "a,b,price\n1,2,3\n2,1,5\n4,3,-1\n"
 
 

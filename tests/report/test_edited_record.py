@@ -12,7 +12,7 @@ import pytest
 from report import compute, record
 from report.experiments import experiment
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 CHAPTER = "20-tuned-rates"
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(
-    os.environ.get("ACCEL_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data"
+    os.environ.get("ACCEL_DATA") or Path(__file__).resolve().parents[3] / "shared" / "data"
 )
 
 

@@ -97,7 +97,7 @@ def test_of_many_values_the_first_and_the_last_are_named():
     assert figure_data.summary(table)["rate"] == "1e-08 … 1 (9 values)"
 
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PAGES = ROOT / "book" / "_build" / "html"
 
 

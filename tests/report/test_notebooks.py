@@ -15,7 +15,7 @@ from papermill.parameterize import parameterize_notebook
 
 from report import parameters
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]-*.ipynb"))
 BIN = ROOT / ".venv" / "bin"
 

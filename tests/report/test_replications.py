@@ -32,7 +32,7 @@ from report.replications import (
 from report.replications.levy_wang import ARCHITECTURES, Draw
 from report.replications.sharpness import Curvature
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def problem(n=40, d=3, p=2.0, seed=0):

@@ -12,7 +12,7 @@ from test_claims import PRINTED, experiments, figure, grid
 from report import __main__ as command_line
 from report import front_page
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 BIN = ROOT / ".venv" / "bin"
 
 

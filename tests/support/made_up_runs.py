@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-PRINTED = pd.read_csv(Path(__file__).parents[1] / "book/reference/paper_curves.csv")
+PRINTED = pd.read_csv(Path(__file__).parents[2] / "book/reference/paper_curves.csv")
 RATES = (1e-4, 1e-3, 1e-2)
 STARTS = 5
 

@@ -12,7 +12,7 @@ from report.claims import ava, blogs, draws, levy_wang
 from report.claims.base import CONDITION, NOT_REPRODUCED, REPRODUCED, UNTESTED
 from report.claims.draws import ARCHITECTURES, DATASETS, DEEPER, DRAWS, SINGLE, Share
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 RNG = np.random.default_rng(0)
 NOISE = RNG.standard_normal((DRAWS, len(ARCHITECTURES)))
 SPLITS = ("report", "drawn")
