@@ -5,13 +5,14 @@ A chapter's first code cells are
     profile = "paper"                                          # tagged `parameters`
     rates = [1e-3, 1e-2]
 
-    from accel_core import chapter
-    chapter.check_parameters(globals(), profile=chapter.PROFILES, rates=chapter.Each(chapter.RATE))
+    from report import parameters
+    parameters.check_parameters(globals(), profile=parameters.PROFILES, rates=...)
 
 papermill writes the values of `-p name value` into a cell between the two. It only warns of a name
 that no cell declares, and the chapter would run with the default: `check_parameters` refuses it.
 """
 
+import ast
 import difflib
 import math
 import re
@@ -23,9 +24,6 @@ from pathlib import Path
 from typing import Any
 
 PROFILES = ("paper", "smoke")
-
-# What IPython itself keeps among the globals: In, Out, _, __, _3, _i3, _ih, _dh, __name__ …
-_SHELL = re.compile(r"In|Out|_+|_i+|_[ido]h|_i?\d+|__\w+__|_exit_code")
 
 
 class ParameterError(ValueError):
@@ -146,44 +144,73 @@ def _yaml(value: Any) -> str:
 def _remedy(name: str, rule: Rule, value: Any) -> str:
     if isinstance(rule, tuple):
         return f"did you mean {option(name, _nearest(value, rule, rule[0]))}?"
+    if isinstance(value, str) and (number := _as_number(value)) is not None:
+        return f"YAML reads {value} as text; write {option(name, number)}"
+    if isinstance(rule, Each) and _allows(rule, [value]):
+        return f"it is a list, of one member too: {option(name, [value])}"
     example = f"-y '{name}: [VALUE, ...]'" if isinstance(rule, Each) else f"-p {name} VALUE"
     return f"pass another value with {example}, or leave it out"
 
 
+def _as_number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def injected(namespace: Mapping[str, Any]) -> list[str]:
+    """Names that papermill gave the chapter: those assigned in its cell, which IPython keeps in
+    `In` and which begins with the comment "# Parameters". A variable that a user's startup file
+    defines is none of them."""
+    cells = [source for source in namespace.get("In", ()) if source.startswith("# Parameters\n")]
+    return [
+        target.id
+        for source in cells
+        for node in ast.parse(source).body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    ]
+
+
 def check_parameters(namespace: Mapping[str, Any], **rules: Rule) -> None:
-    """Raise `ParameterError` unless `namespace` (a chapter's `globals()`, before anything but
-    imports has been defined there) holds exactly the parameters named in `rules`, each allowed by
-    its rule: a tuple of choices, a `Number`, or `Each`.
+    """Raise `ParameterError` unless the parameters named in `rules` stand in `namespace` (a
+    chapter's `globals()`), each allowed by its rule: a tuple of choices, a `Number`, `Text` or
+    `Each`; and unless papermill gave the chapter no other name.
 
     >>> check_parameters({"p": 4}, p=EXPONENT)
     >>> check_parameters({"p": 1}, p=EXPONENT)
     Traceback (most recent call last):
     report.parameters.ParameterError: p = 1 is not allowed: p must be a finite number ...
     """
-    data = (str, bool, Real, list, tuple, dict, type(None))  # what papermill can inject
-    given = {
-        name: value
-        for name, value in namespace.items()
-        if isinstance(value, data) and not _SHELL.fullmatch(name)
-    }
-    for name, value in given.items():
+    for name in injected(namespace):
         if name not in rules:
+            value = namespace[name]
             meant = _nearest(name, rules, "profile")
             raise ParameterError(
                 f"this chapter has no parameter {name!r} (given as {value!r}); it has "
-                f"{', '.join(rules)}; did you mean {option(meant, value)}?"
+                f"{', '.join(rules)}; did you mean {_meant(meant, rules.get(meant), value)}?"
             )
     for name, rule in rules.items():
-        if name not in given:
+        if name not in namespace:
             raise ParameterError(
                 f"the parameter {name!r} is checked but not set; set it in the cell tagged "
                 f"'parameters' (allowed: {words(rule)})"
             )
-        if not _allows(rule, given[name]):
+        if not _allows(rule, namespace[name]):
             raise ParameterError(
-                f"{name} = {given[name]!r} is not allowed: {name} must be {words(rule)}; "
-                f"{_remedy(name, rule, given[name])}"
+                f"{name} = {namespace[name]!r} is not allowed: {name} must be {words(rule)}; "
+                f"{_remedy(name, rule, namespace[name])}"
             )
+
+
+def _meant(name: str, rule: Rule | None, value: Any) -> str:
+    """The option that was probably meant: with this value where its rule allows it."""
+    for each in (value, [value]):
+        if rule is not None and _allows(rule, each):
+            return option(name, each)
+    return f"{name} ({words(rule)})" if rule is not None else name
 
 
 @dataclass(frozen=True)

@@ -152,7 +152,7 @@ def test_every_chapter_refuses_wrong_parameters(notebook, parameter, said):
     given = parameterize_notebook(load_notebook_node(str(notebook)), dict([parameter]))
     begin = [cell.source for cell in given.cells if cell.cell_type == "code"][:3]
     with pytest.raises(parameters.ParameterError, match=re.escape(said)):
-        exec("\n".join(begin), {})
+        exec("\n".join(begin), {"In": ["", *begin]})
 
 
 @wrong_parameters
@@ -195,6 +195,9 @@ def test_good_parameters_pass(tiny, tmp_path):
             "this chapter has no parameter 'profil' (given as 'smoke'); it has profile, p, rates; "
             "did you mean -p profile smoke?",
         ),
+        (("-p", "rate", "0.1"), "did you mean -y 'rates: [0.1]'?"),
+        (("-y", "p: 1e-3"), "YAML reads 1e-3 as text; write -p p 0.001"),
+        (("-p", "rates", "0.1"), "it is a list, of one member too: -y 'rates: [0.1]'"),
         (
             ("-p", "profile", "papre"),
             "profile = 'papre' is not allowed: profile must be 'paper' or 'smoke'; did you mean "
@@ -300,3 +303,8 @@ def test_outputs_of_another_text_are_refused(stored, tmp_path):
     nbformat.write(other, tmp_path / "other.ipynb")
     with pytest.raises(ValueError, match=r"not an execution of .* execute anew"):
         parameters.keep_outputs(tmp_path / "other.ipynb", stored)
+
+
+def test_a_variable_of_the_users_startup_is_no_parameter():
+    given = {"In": ["", 'profile = "paper"'], "profile": "paper", "mine": 3}
+    parameters.check_parameters(given, profile=parameters.PROFILES)
