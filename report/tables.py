@@ -1,35 +1,93 @@
-"""Tables of the chapters on the paper's figures: deviations from the printed curves, and races."""
+"""Numbers become text here and nowhere else; and the typed tables that several chapters show."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
+from math import floor, isfinite, isinf, isnan, log10
+from numbers import Integral, Real
 
 import numpy as np
 import pandas as pd
 
+from accel_core import statistics
 from accel_core.intervals import Estimate
 from accel_core.statistics import tune
-from report.claims.base import Claim, Runs
+from report.claims import printed
+from report.claims.base import Claim, Runs, Verdict
+from report.claims.comparisons import single_layer_target
 from report.claims.page import MARKS, NAMES
-from report.claims.printed import SKIPPED, Curve, deviations, implied_rate, nearest
+from report.claims.printed import SKIPPED, Curve
 from report.figure_data import NUMBERS
 
-__all__ = ["Table", "deviation_table", "race_view", "sci", "show", "verdicts"]
+__all__ = ["Table", "deviations", "number", "races", "show", "speedups", "verdicts"]
+
+SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-def show(
-    table: pd.DataFrame,
-    formats: Mapping[str, str | Callable] | None = None,
-    full: pd.DataFrame | None = None,
-) -> Table:
-    """A table as a page's output; the one place where its numbers are formatted.
+# ---- numbers ---------------------------------------------------------------------------------
 
-    `formats` gives a column's format, as in "{:.2f}" or a function; other numbers get three digits.
-    `full`, or else the table itself, is offered below it as CSV in the built book, unformatted.
+
+def number(value: object, digits: int = 3) -> str:
+    """A number or an `Estimate` as a page writes it, to so many significant digits; text as it is.
+
+    >>> number(1.7), number(466_982.3), number(5e-5), number(0.0), number(np.inf)
+    ('1.7', '467,000', '5 × 10⁻⁵', '0', '∞')
+    >>> number(12_345), number("plain")  # a count is exact
+    ('12,345', 'plain')
+    >>> number(Estimate(1.7, 1.7, 1.68, 1.732, 0.94, 5))  # all to the same place
+    '1.70 [1.68, 1.73]'
+    >>> number(Estimate(2.1, np.inf, 1.9, np.inf, 0.94, 5))  # a bound, where runs are censored
+    '> 2.10 [1.90, ∞]'
     """
-    return Table(table, dict(formats or {}), table if full is None else full)
+    if isinstance(value, Estimate):
+        return _estimate(value, digits)
+    if isinstance(value, Integral) and not isinstance(value, bool | np.bool_):
+        return f"{int(value):,}"
+    if not isinstance(value, Real) or isinstance(value, bool | np.bool_):
+        return "–" if value is None or value is pd.NA else str(value)
+    return _real(float(value), digits, None)
+
+
+def _real(value: float, digits: int, places: int | None) -> str:
+    """`places`: digits after the point, kept also where they are 0."""
+    if isnan(value):
+        return "–"
+    if isinf(value):
+        return "∞" if value > 0 else "−∞"
+    if value == 0:
+        return "0"
+    if 0 < abs(value) < 1e-3:
+        mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+        mantissa = f"{float(mantissa):g}"
+        return f"{mantissa} × 10{str(int(exponent)).translate(SUPERSCRIPTS)}".replace("-", "−")
+    if places is not None:
+        return f"{value:,.{places}f}".replace("-", "−")
+    value = round(value, digits - 1 - floor(log10(abs(value))))
+    text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.{digits}g}"
+    return text.replace("-", "−")
+
+
+def _estimate(value: Estimate, digits: int) -> str:
+    ends = (value.median_low, value.median_high, value.low, value.high)
+    largest = max((abs(end) for end in ends if isfinite(end) and end), default=1.0)
+    decimals = digits - 1 - floor(log10(largest))
+    shown = [round(end, decimals) if isfinite(end) else end for end in ends]
+    low, high, first, last = (_real(end, digits, max(decimals, 0)) for end in shown)
+    if isinf(value.median_low):
+        middle = low
+    elif isinf(value.median_high):
+        middle = f"> {low}" if value.median_low else "unknown"
+    elif value.median_low == value.median_high:
+        middle = low
+    else:
+        middle = f"{low} to {high}" if value.median_low else f"< {high}"
+    return f"{middle} [{first}, {last}]"
+
+
+# ---- tables ----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,9 +101,8 @@ class Table:
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, str]:
         cells = self.shown.copy().astype(object)
         for column in cells:
-            form = self.formats.get(column, _cell)
-            as_text = form.format if isinstance(form, str) else form
-            cells[column] = cells[column].map(as_text)
+            form = self.formats.get(column, number)
+            cells[column] = cells[column].map(form.format if isinstance(form, str) else form)
         html = cells.to_html(index=False, border=0, justify="left")
         bundle = {"text/html": html, "text/plain": f"{len(cells)} rows"}
         if os.environ.get("ACCEL_FIGURE_DATA"):
@@ -53,19 +110,124 @@ class Table:
         return bundle
 
 
+def show(
+    table: pd.DataFrame,
+    formats: Mapping[str, str | Callable] | None = None,
+    full: pd.DataFrame | None = None,
+    columns: Mapping[str, str] | None = None,
+) -> Table:
+    """A table as a page's output; the one place where its numbers are formatted.
+
+    `formats` gives a column's format, as in "{:.2f}" or a function; others go through `number`.
+    `columns` selects and orders columns, and gives each its heading on the page. `full`, or else
+    the table itself, is offered below it as CSV in the built book, unformatted.
+    """
+    if isinstance(table, Verdicts):
+        return table
+    shown, formats = table, dict(formats or {})
+    if columns is not None:
+        shown = table[list(columns)].rename(columns=columns)
+        formats = {columns.get(name, name): form for name, form in formats.items()}
+    return Table(shown, formats, table if full is None else full)
+
+
+def speedups(
+    frame: pd.DataFrame, shares: Sequence[float], baseline: Mapping[str, object] | None = None
+) -> pd.DataFrame:
+    """Speed-ups over the single layer, each model tuned for the target: where the tuned single
+    layer is after these shares of the budget. One loss after the other.
+
+    Columns of `statistics.speedup`, among them depth, target (distance), rate, baseline_rate, value
+    and baseline_value (iterations, median start), speedup (`Estimate`), censored and
+    baseline_censored (starts that do not arrive), edge; and `share` in front.
+    """
+    tables = []
+    for _, runs in frame.groupby("p"):
+        for share in shares:
+            table = statistics.speedup(
+                runs, baseline=baseline or {"depth": 1}, target=single_layer_target(runs, share)
+            )
+            table.insert(0, "share", share)
+            tables.append(table)
+    return pd.concat(tables, ignore_index=True)
+
+
+def races(table: pd.DataFrame) -> pd.DataFrame:
+    """`claims.races.race_table` with what names a race in columns: comparison, share."""
+    named = {"comparison": [r.name for r in table.race], "share": [r.fraction for r in table.race]}
+    return pd.concat(
+        [pd.DataFrame(named), table.drop(columns="race").reset_index(drop=True)], axis=1
+    )
+
+
+def deviations(
+    curves: Mapping[str, tuple[Curve, pd.DataFrame]],
+    rate: float | None = None,
+    after: float | None = None,
+) -> pd.DataFrame:
+    """One row per printed curve: name → (printed curve, the runs of our counterpart).
+
+    Columns: curve; rate (the stated one, or the tuned), dex there (`Estimate`: decades, the largest
+    after iteration `after`, by default over the last 90 % of the axis), diverged (starts);
+    nearest_rate of the grid and nearest_dex; single_rate and single_dex: the nearest single start.
+    """
+    rows = []
+    for name, (curve, runs) in curves.items():
+        begin = after if after is not None else SKIPPED * runs.budget.iloc[0]
+        table = printed.deviations(runs, curve, begin)
+        stated = rate if rate is not None else tune(runs).rate.iloc[0]
+        at, best = table[table.rate.eq(stated)].iloc[0], printed.nearest(table)
+        least = [min(dexes.values()) for dexes in table.by_start]
+        rows.append(
+            {
+                "curve": name,
+                "rate": stated,
+                "dex": at.dex,
+                "diverged": at.diverged,
+                "nearest_rate": best.rate,
+                "nearest_dex": best.dex,
+                "single_rate": table.rate.iloc[int(np.argmin(least))],
+                "single_dex": min(least),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+# ---- verdicts --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Verdicts:
+    """A chapter's claims with their verdicts: one line each, linked to the page of claims."""
+
+    judged: Sequence[tuple[Claim, Verdict]]
+
+    def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, str]:
+        lines = [
+            f"<li>{MARKS[verdict.outcome]} <em>{verdict.outcome}</em>: "
+            f'<a href="40-claims.html#{escape(claim.id)}">{escape(claim.sentence)}</a>'
+            + ("" if claim.source == "paper" else f" {escape(NAMES[claim.source])}")
+            + "</li>"
+            for claim, verdict in self.judged
+        ]
+        plain = [f"{verdict.outcome}: {claim.sentence}" for claim, verdict in self.judged]
+        html = '<ul class="verdicts" style="list-style: none">\n' + "\n".join(lines) + "\n</ul>"
+        return {"text/html": html, "text/plain": "\n".join(plain)}
+
+
+def verdicts(runs: Runs, claims: Iterable[Claim]) -> Verdicts:
+    """What the recorded runs say of these claims, as a list."""
+    return Verdicts([(claim, claim.judge(runs)) for claim in claims])
+
+
+# ---- with formatted columns: to go, chapter by chapter --------------------------------------
+
+
 def sci(number: float) -> str:
     """Three digits, thousands separated: 0.00123, 12.3, 123,000; '> budget' stays a word."""
     if not np.isfinite(number):
         return "∞" if number > 0 else "–"
     return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.3g}"
-
-
-def _cell(value: object) -> str:
-    if isinstance(value, float | np.floating):
-        return sci(value)
-    if isinstance(value, Estimate):
-        return f"{value}" if np.isfinite(value.median_low) else f"∞ [{sci(value.low)}, ∞]"
-    return str(value)
 
 
 def deviation_table(
@@ -84,9 +246,9 @@ def deviation_table(
 
 def _deviation(name: str, curve: Curve, runs: pd.DataFrame, rate: float | None) -> dict:
     after = SKIPPED * runs.budget.iloc[0]
-    table = deviations(runs, curve, after)
+    table = printed.deviations(runs, curve, after)
     stated = rate if rate is not None else tune(runs).rate.iloc[0]
-    at, best = table[table.rate.eq(stated)].iloc[0], nearest(table)
+    at, best = table[table.rate.eq(stated)].iloc[0], printed.nearest(table)
     row = {
         "printed curve": name,
         "tuned rate" if rate is None else "stated rate": f"{stated:g}",
@@ -115,7 +277,7 @@ def _implied(curve: Curve, runs: pd.DataFrame, after: float) -> str:
     tuned = runs[runs.rate.eq(tune(runs).rate.iloc[0])]
     if not tuned.status.eq("completed").all():
         return "–"
-    found = np.array([implied_rate(run, curve, after) for _, run in tuned.iterrows()])
+    found = np.array([printed.implied_rate(run, curve, after) for _, run in tuned.iterrows()])
     if not np.isfinite(found[:, 1]).any():
         return "–"
     rate, dex = found[np.argsort(found[:, 1])[len(found) // 2]]
@@ -149,18 +311,3 @@ def race_view(
 
 def _rate(rate: float, edge: str) -> str:
     return f"{rate:g}{' (edge)' if edge else ''}"
-
-
-def verdicts(runs: Runs, claims: Iterable[Claim]) -> pd.DataFrame:
-    """The claims of a chapter: claim, verdict, condition or reason."""
-    rows = []
-    for claim in claims:
-        verdict = claim.judge(runs)
-        rows.append(
-            {
-                "claim": f"{claim.sentence} ({NAMES[claim.source]}, {claim.place})",
-                "verdict": f"{MARKS[verdict.outcome]} {verdict.outcome}",
-                "condition or reason": verdict.condition,
-            }
-        )
-    return pd.DataFrame(rows)

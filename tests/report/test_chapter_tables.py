@@ -1,15 +1,13 @@
 """Tables of the chapters: what they say of curves whose deviation and implied rate are known."""
 
-import re
-
 import numpy as np
 import pandas as pd
 import pytest
 from made_up_runs import axis, table
 
 from accel_core.datasets import DataUnavailable
-from report import emulation_tables, lookup, tuned_tables
-from report import tables as tables
+from accel_core.intervals import Estimate
+from report import emulation_tables, lookup, tables, tuned_tables
 from report.claims import printed, races
 from report.claims.explicit import CLAIMS
 from report.claims.races import Race
@@ -19,25 +17,53 @@ POWER = (1 + axis(BUDGET) / 100) ** -0.7
 PRINTED = (axis(BUDGET)[1:].astype(float), POWER[1:])
 
 
+def html(shown):
+    return shown._repr_mimebundle_()["text/html"]
+
+
 def test_a_table_on_a_page_has_short_numbers():
     frame = pd.DataFrame({"name": ["a|b"], "x": [1234567.0], "y": [0.00012345], "z": [np.inf]})
-    for cell in ("a|b", "1,234,567", "0.000123", "∞"):
-        assert f"<td>{cell}</td>" in tables.show(frame).data
+    for cell in ("a|b", "1,230,000", "1.23 × 10⁻⁴", "∞"):
+        assert f"<td>{cell}</td>" in html(tables.show(frame))
+
+
+def test_a_table_is_formatted_and_selected_on_the_page_and_whole_in_its_csv(monkeypatch):
+    monkeypatch.setenv("ACCEL_FIGURE_DATA", "1")
+    frame = pd.DataFrame({"x": [0.123456], "kept": [1.0]})
+    shown = tables.show(frame, {"x": "{:.1f}"}, columns={"x": "the <x>"})
+    assert "<th>the &lt;x&gt;</th>" in html(shown) and "<td>0.1</td>" in html(shown)
+    assert "kept" not in html(shown)
+    assert shown._repr_mimebundle_()["text/csv"] == "x,kept\n0.123456,1.0\n"
+
+
+@pytest.mark.parametrize(
+    ("ends", "text"),
+    [
+        ((0.688, 0.688, 0, 0.7449), "0.688 [0, 0.745]"),
+        ((0, 0.8, 0, 0.802), "< 0.800 [0, 0.802]"),
+        ((466_982.2, 466_982.2, 463_210, 471_400), "467,000 [463,000, 471,000]"),
+        ((2.1, np.inf, 1.9, np.inf), "> 2.10 [1.90, ∞]"),
+        ((1, 2, 1, 2), "1.00 to 2.00 [1.00, 2.00]"),
+        ((0, np.inf, 0, np.inf), "unknown [0, ∞]"),
+    ],
+)
+def test_an_estimate_has_all_its_ends_to_the_same_place_and_says_a_bound(ends, text):
+    assert tables.number(Estimate(*ends, coverage=0.94, n=5)) == text
 
 
 def test_deviations_are_those_put_in():
     runs = table([({}, POWER * 10**0.02)], BUDGET, jitter=0.01)
-    row = tables.deviation_table({"it": (PRINTED, runs)}).iloc[0]
+    row = tables.deviations({"it": (PRINTED, runs)}).iloc[0]
     # starts are 1.00 … 1.04 times the curve; the median is the third
     assert row.dex.median_low == pytest.approx(0.02 + np.log10(1.02), abs=1e-6)
     assert row.dex.high == pytest.approx(0.02 + np.log10(1.04), abs=1e-6)
-    assert re.fullmatch(r"0\.02 at 0\.001 \(\d of \d\)", row["nearest single start"])
-    assert (row["tuned rate"], row["nearest rate"], row.diverged) == ("0.001", "0.001", "0 of 5")
+    assert (row.rate, row.nearest_rate, row.diverged) == (1e-3, 1e-3, 0)
+    assert (row.single_rate, row.single_dex) == (1e-3, pytest.approx(0.02, abs=1e-6))
 
 
 def test_the_stated_rate_counts_its_diverged_starts():
-    row = tables.deviation_table({"it": (PRINTED, table([({}, POWER)], BUDGET))}, rate=1e-2).iloc[0]
-    assert (row["stated rate"], row.diverged) == ("0.01", "5 of 5")
+    row = tables.deviations({"it": (PRINTED, table([({}, POWER)], BUDGET))}, rate=1e-2).iloc[0]
+    assert (row.rate, row.diverged) == (1e-2, 5)
     assert row.dex.median_low == np.inf
 
 
@@ -63,11 +89,12 @@ def test_races_say_what_never_arrives_and_which_rate_is_on_the_edge():
     models = [({"depth": 1}, POWER), ({"depth": 3}, np.maximum(POWER, 0.1))]
     race = Race("deep over one", {"depth": 3}, {"depth": 1}, 0.8, lower=1)
     frame = table(models, BUDGET)
-    row = tables.race_view(races.race_table(frame[frame.rate.le(1e-3)], [race])).iloc[0]
-    assert row["never there"] == "5 / 0"
-    assert row["iterations"].startswith("∞ / 80,")
-    assert row["speed-up [all starts]"].startswith("< ")
-    assert row["rates"] == "0.001 (edge) / 0.001 (edge)"
+    row = tables.races(races.race_table(frame[frame.rate.le(1e-3)], [race])).iloc[0]
+    assert (row.comparison, row["share"]) == ("deep over one", 0.8)
+    assert (row.censored, row.baseline_censored) == (5, 0)
+    assert (row.value, tables.number(row.speedup).split()[0]) == (np.inf, "<")
+    assert row.baseline_value == pytest.approx(80_000, rel=1e-3)
+    assert (row.edge, row.baseline_edge) == ("largest", "largest")
 
 
 def test_a_reference_that_has_not_moved_is_no_target():
@@ -78,10 +105,9 @@ def test_a_reference_that_has_not_moved_is_no_target():
     assert (row.censored, row.baseline_censored) == (0, 5)
 
 
-def test_verdicts_of_missing_runs_say_so():
-    row = tables.verdicts({}, CLAIMS[:1]).iloc[0]
-    assert row.verdict == "? cannot be tested"
-    assert "the runs of 'explicit' are not in the record" in row["condition or reason"]
+def test_verdicts_of_missing_runs_say_so_and_are_linked():
+    shown = tables.verdicts({}, CLAIMS[:1])
+    assert f'? <em>cannot be tested</em>: <a href="40-claims.html#{CLAIMS[0].id}">' in html(shown)
 
 
 def test_smoke_runs_are_computed_from_scratch(monkeypatch):
