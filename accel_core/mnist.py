@@ -1,4 +1,4 @@
-"""The protocol of TensorFlow's MNIST tutorial: images, schedule, training, and the figure's runs.
+"""The protocol of TensorFlow's MNIST tutorial: images, schedule, training.
 
 Pixels in [−0.5, 0.5], the first 5,000 training images held out; minibatches of 64, consecutive
 slices of what is left; momentum 0.9, a base rate of 0.01 times 0.95 an epoch; 8,600 minibatches,
@@ -6,13 +6,16 @@ which are 10 epochs. What the tutorial prints is a minibatch's loss with dropout
 included. Here both parts are recorded, at every step, before the step is taken.
 """
 
+import io
 import json
 import math
 import os
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
+from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
@@ -57,10 +60,7 @@ class Convolutional:
         if self.penalty not in PENALTIES:
             raise ValueError(f"penalty is {self.penalty!r}; allowed: {', '.join(PENALTIES)}")
         if self.penalty == "factors" and not self.factored:
-            raise ValueError(
-                "penalty='factors' of a network that is not factored is the penalty on its only "
-                "matrices: ask for penalty='product'"
-            )
+            raise ValueError("penalty='factors' without factored=True: ask for penalty='product'")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout is {self.dropout}; it must be at least 0 and below 1")
         for name in ("rate", "std", "batch", "steps", "evaluate_every"):
@@ -70,53 +70,10 @@ class Convolutional:
     @property
     def name(self) -> str:
         """``original``, or ``factored, penalty on product`` and so on."""
-        suffix = "no penalty" if self.penalty == "none" else f"penalty on {self.penalty}"
         if not self.factored:
-            return "original" + (", no penalty" if self.penalty == "none" else "")
+            return "original" + ", no penalty" * (self.penalty == "none")
+        suffix = "no penalty" if self.penalty == "none" else f"penalty on {self.penalty}"
         return f"factored, {suffix}"
-
-    def __str__(self) -> str:
-        """The name, the seed, and what differs from the tutorial."""
-        usual = Convolutional(factored=self.factored, seed=self.seed, penalty=self.penalty)
-        changed = [
-            f"{field} {value:g}"
-            for field, value in asdict(self).items()
-            if value != getattr(usual, field) and field not in ("evaluate_every", "data")
-        ]
-        return ", ".join([self.name, f"seed {self.seed}", *changed])
-
-
-def experiments(seeds: tuple[int, ...] = (0, 1, 2)) -> dict[str, tuple[Convolutional, ...]]:
-    """The figure's runs in groups, in the order in which they are worth having.
-
-    ``figure``: original and both readings of the factored form. ``bare``: no penalty, no dropout.
-    ``rates`` and ``stds``: the appendix's robustness claims, the first seed alone, accuracies at
-    epochs 5 and 10 only.
-    """
-    models = [(False, "product"), (True, "product"), (True, "factors")]
-    bare = {"penalty": "none", "dropout": 0.0}
-    rates, stds = (1e-3, 5e-3, 5e-2, 1e-1), (1e-3, 5e-3, 1e-2, 5e-2, 5e-1)
-    return {
-        "figure": tuple(
-            Convolutional(factored=factored, penalty=penalty, seed=seed)
-            for seed in seeds
-            for factored, penalty in models
-        ),
-        "bare": tuple(
-            Convolutional(factored=factored, seed=seed, **bare)
-            for seed in seeds
-            for factored in (False, True)
-        ),
-        "rates": tuple(
-            Convolutional(factored=factored, seed=seeds[0], rate=rate, evaluate_every=5)
-            for rate in rates
-            for factored in (False, True)
-        ),
-        "stds": tuple(
-            Convolutional(factored=True, seed=seeds[0], dense_std=std, evaluate_every=5)
-            for std in stds
-        ),
-    }
 
 
 class Digits(NamedTuple):
@@ -130,41 +87,26 @@ class Digits(NamedTuple):
     @classmethod
     def tutorial(cls, train, train_labels, test, test_labels, *, held_out=VALIDATION):
         """The tutorial's split: the first ``held_out`` of the uint8 images (n, 28, 28) go."""
+        images = (np.asarray(part, np.float32)[:, None] for part in (train[held_out:], test))
+        labels = (np.asarray(part, np.int64) for part in (train_labels[held_out:], test_labels))
+        (one, other), (its, others) = map(torch.from_numpy, images), map(torch.from_numpy, labels)
+        return cls(one / 255 - 0.5, its, other / 255 - 0.5, others)
 
-        def scaled(images) -> Tensor:
-            pixels = torch.from_numpy(np.asarray(images, dtype=np.float32))
-            return (pixels / 255 - 0.5).unsqueeze(1)
 
-        def integers(labels) -> Tensor:
-            return torch.from_numpy(np.asarray(labels, dtype=np.int64))
-
-        return cls(
-            scaled(train[held_out:]), integers(train_labels[held_out:]),
-            scaled(test), integers(test_labels),
-        )  # fmt: skip
-
-    def to(self, device: str) -> "Digits":
-        """The same images on another device."""
-        return Digits(*(tensor.to(device) for tensor in self))
+def epoch(spec: Convolutional, step: int, images: int) -> int:
+    """The whole number of passes over ``images`` that so many steps make."""
+    return step * spec.batch // images
 
 
 def learning_rate(spec: Convolutional, step: int, images: int) -> float:
-    """base · decay^epoch, the epoch being the whole number of passes over ``images`` so far."""
-    return spec.rate * spec.decay ** (step * spec.batch // images)
+    """base · decay^epoch."""
+    return spec.rate * spec.decay ** epoch(spec, step, images)
 
 
 def minibatch(step: int, batch: int, images: int) -> slice:
     """Consecutive slices of the training set in its own order, wrapping around."""
     first = step * batch % (images - batch)
     return slice(first, first + batch)
-
-
-def _float32(device: str) -> AbstractContextManager:
-    """On a GPU, whose convolutions would else round their inputs to 10 bits (TF32). These settings
-    are the process's: on a CPU, where runs may share it, they are left alone."""
-    if device == "cpu":
-        return nullcontext()
-    return torch.backends.cudnn.flags(deterministic=True, allow_tf32=False)
 
 
 class Training:
@@ -175,16 +117,15 @@ class Training:
     """
 
     def __init__(self, spec: Convolutional, digits: Digits, *, device: str = "cpu") -> None:
-        self.spec, self.device, self.digits = spec, device, digits.to(device)
+        self.spec, self.device = spec, device
+        self.digits = Digits(*(tensor.to(device) for tensor in digits))
         start = torch.Generator().manual_seed(2 * spec.seed)
         self.dropout = torch.Generator().manual_seed(2 * spec.seed + 1)
         self.network = ConvolutionalNetwork(
             factored=spec.factored, generator=start, std=spec.std, dense_std=spec.dense_std
         ).to(device)
         # v ← momentum·v + g, w ← w − rate·v: PyTorch's momentum is TensorFlow's.
-        self.optimizer = torch.optim.SGD(
-            self.network.parameters(), lr=spec.rate, momentum=spec.momentum
-        )
+        self.optimizer = torch.optim.SGD(self.network.parameters(), spec.rate, spec.momentum)
         self.step, self.seconds = 0, 0.0
         self.losses = torch.full((spec.steps, 2), math.nan, device=device)
         self.epochs: list[list[float]] = []
@@ -197,16 +138,16 @@ class Training:
 
     def advance(self, until: int) -> None:
         """Train up to step ``until``, or to the chunk in which the loss stops being finite."""
-        begun = time.perf_counter()
-        until = min(until, self.spec.steps)
-        with _float32(self.device):
-            while self.step < until:
+        begun, images = time.perf_counter(), len(self.digits.train)
+        # A GPU's convolutions would else round their inputs to 10 bits (TF32). These settings are
+        # the process's: on a CPU, where runs may share it, they are left alone.
+        exact = partial(torch.backends.cudnn.flags, deterministic=True, allow_tf32=False)
+        with nullcontext() if self.device == "cpu" else exact():
+            while self.step < min(until, self.spec.steps):
                 self._one_step()
-                images = len(self.digits.train)
-                passes = self.step * self.spec.batch // images
-                before = (self.step - 1) * self.spec.batch // images
-                if passes > before and passes % self.spec.evaluate_every == 0:
-                    self.epochs.append([passes, *self.evaluate()])
+                done, before = (epoch(self.spec, k, images) for k in (self.step, self.step - 1))
+                if done > before and done % self.spec.evaluate_every == 0:
+                    self.epochs.append([done, *self.evaluate()])
                 if self.step % CHUNK == 0 and self.diverged_at is not None:
                     break
         self.seconds += time.perf_counter() - begun
@@ -219,15 +160,13 @@ class Training:
             uniform = torch.rand((spec.batch, DENSE[0][0]), generator=self.dropout)
             keep = ((uniform >= spec.dropout) / (1 - spec.dropout)).to(self.device)
         logits = self.network(self.digits.train[rows], keep)
-        loss = functional.cross_entropy(logits, self.digits.train_labels[rows])
-        self.losses[self.step, 0] = loss.detach()
-        self.losses[self.step, 1] = 0.0
+        entropy = functional.cross_entropy(logits, self.digits.train_labels[rows])
+        penalty = torch.zeros_like(entropy)
         if spec.penalty != "none":
             penalty = spec.coefficient * self.network.penalty(spec.penalty)
-            self.losses[self.step, 1] = penalty.detach()
-            loss = loss + penalty
+        self.losses[self.step] = torch.stack([entropy, penalty]).detach()
         self.optimizer.zero_grad()
-        loss.backward()
+        (entropy + penalty).backward()
         self.optimizer.param_groups[0]["lr"] = learning_rate(spec, self.step, images)
         self.optimizer.step()
         self.step += 1
@@ -261,36 +200,44 @@ class Training:
     @property
     def status(self) -> str:
         """``diverged``, ``completed`` or ``running``."""
-        if self.diverged_at is not None:
-            return "diverged"
-        return "completed" if self.step == self.spec.steps else "running"
+        ended = "completed" if self.step == self.spec.steps else "running"
+        return ended if self.diverged_at is None else "diverged"
 
     def state_dict(self) -> dict:
         """All that the rest of the run depends on, its specification included."""
-        return {
-            "spec": json.dumps(asdict(self.spec), sort_keys=True),
-            "network": self.network.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "dropout": self.dropout.get_state(),
-            "step": self.step,
-            "seconds": self.seconds,
-            "losses": self.losses,
-            "epochs": self.epochs,
-        }
+        kept = {name: getattr(self, name) for name in ("step", "seconds", "losses", "epochs")}
+        parts = {name: getattr(self, name).state_dict() for name in ("network", "optimizer")}
+        spec = json.dumps(asdict(self.spec), sort_keys=True)
+        return {"spec": spec, "dropout": self.dropout.get_state(), **parts, **kept}
 
     def load_state_dict(self, state: dict) -> None:
-        """Continue from ``state``; ``ValueError`` if it is of another specification."""
+        """Continue from ``state``; raises `ValueError` if it is of another specification."""
         if state["spec"] != json.dumps(asdict(self.spec), sort_keys=True):
-            raise ValueError(
-                f"the checkpoint is of another run, {state['spec']}; "
-                "give this one a path of its own or delete that file"
-            )
+            raise ValueError(f"the checkpoint is of another run, {state['spec']}: delete that file")
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.dropout.set_state(state["dropout"].cpu())
-        self.step, self.seconds = state["step"], state["seconds"]
+        self.step, self.seconds, self.epochs = state["step"], state["seconds"], state["epochs"]
         self.losses = state["losses"].to(self.device)
-        self.epochs = [list(row) for row in state["epochs"]]
+
+
+def write_checkpoint(run: Training, path: Path) -> None:
+    """Replaces the file at once; its first 32 bytes are the SHA-256 of the others."""
+    content = io.BytesIO()
+    torch.save(run.state_dict(), content)
+    part = path.with_suffix(".part")
+    part.write_bytes(sha256(content.getvalue()).digest() + content.getvalue())
+    os.replace(part, path)
+
+
+def read_checkpoint(run: Training, path: Path) -> bool:
+    """Continues from the file; False where there is none, or not all of what was written."""
+    content = path.read_bytes() if path.exists() else b""
+    if content[:32] != sha256(content[32:]).digest():
+        return False
+    content = io.BytesIO(content[32:])
+    run.load_state_dict(torch.load(content, weights_only=True, map_location=run.device))
+    return True
 
 
 def train(
@@ -304,21 +251,16 @@ def train(
 ) -> Training:
     """Run ``spec`` to its end; with ``checkpoint``, from where that file left off.
 
-    The file is replaced atomically every ``every`` steps; ``progress`` is told the step, the first
-    time that which the run begins or goes on with.
+    The file is replaced every ``every`` steps; a damaged one counts as none. ``progress`` is told
+    the step, the first time that which the run begins or goes on with.
     """
-    run = Training(spec, digits, device=device)
-    if checkpoint is not None and checkpoint.exists():
-        kept = torch.load(checkpoint, weights_only=True, map_location=device)
-        run.load_state_dict(kept)
-    if progress is not None:
-        progress(run.step)
+    run, tell = Training(spec, digits, device=device), progress or (lambda step: None)
+    if checkpoint is not None:
+        read_checkpoint(run, checkpoint)
+    tell(run.step)
     while run.step < spec.steps and run.diverged_at is None:
         run.advance(run.step + every)
         if checkpoint is not None:
-            part = checkpoint.with_suffix(".part")
-            torch.save(run.state_dict(), part)
-            os.replace(part, checkpoint)
-        if progress is not None:
-            progress(run.step)
+            write_checkpoint(run, checkpoint)
+        tell(run.step)
     return run

@@ -24,6 +24,7 @@ from report.claims.base import (
     failure,
     select,
 )
+from report.convolutional_runs import experiments
 from report.minibatch_losses import deviation, gap, iterations_to, ratio, speedups
 
 CHAPTER = "24-convolutional"
@@ -160,7 +161,7 @@ def _deviations(runs: Runs, curve: str, ours: pd.DataFrame) -> Estimate:
 def same_gap_rates(runs: Runs) -> Verdict:
     """At every base rate at which both losses stay finite, the printed gap at 4,000 and 8,500 is
     positive; and each tuned for the target, factored reaches every printed target first."""
-    group = tutorial.experiments()["rates"]
+    group = experiments()["rates"]
     rates = sorted({spec.rate for spec in group} | {tutorial.Convolutional.rate})
     original, factored = (
         {rate: _only(runs, factored=value, rate=rate) for rate in rates} for value in (False, True)
@@ -191,7 +192,7 @@ def same_gap_stds(runs: Runs) -> Verdict:
     original = _only(runs, factored=False)
     pairs = {
         f"{std:g}": (original, _only(runs, factored=True, dense_std=std))
-        for std in sorted(spec.dense_std for spec in tutorial.experiments()["stds"])
+        for std in sorted(spec.dense_std for spec in experiments()["stds"])
     }
     pairs["0.1"] = (original, _only(runs, factored=True))
     return _same_gap(pairs)

@@ -245,6 +245,10 @@ def test_a_resumed_run_equals_an_undisturbed_one_bit_for_bit(digits, tmp_path):
     for mine, theirs in zip(resumed.network.parameters(), whole.network.parameters(), strict=True):
         assert torch.equal(mine, theirs)
     assert not list(tmp_path.glob("*.part"))
+    content, steps = path.read_bytes(), []
+    path.write_bytes(content[:-40] + bytes([content[-40] ^ 1]) + content[-39:])
+    tutorial.train(spec, digits, checkpoint=path, every=9, progress=steps.append)
+    assert steps == [0, 9]  # one flipped bit: begun anew
     with pytest.raises(ValueError, match="another run"):
         tutorial.train(replace(spec, seed=4), digits, checkpoint=path)
 
@@ -284,11 +288,3 @@ def test_other_float32_arithmetic_gives_the_same_losses(digits, other, penalty):
         there = tutorial.train(spec, digits, device="cuda" if other == "cuda" else "cpu")
     loss, same = here.losses.sum(1), there.losses.cpu().sum(1)
     assert (same / loss - 1).abs().max() < 1e-3
-
-
-def test_experiments_are_distinct_and_the_figures_come_first():
-    groups = tutorial.experiments()
-    assert list(groups) == ["figure", "bare", "rates", "stds"]
-    specs = [spec for group in groups.values() for spec in group]
-    assert len(set(specs)) == len(specs)
-    assert {spec.seed for spec in groups["figure"]} == {0, 1, 2}

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from accel_core import mnist as tutorial
+from report import convolutional_runs
 from report import convolutional_tables as tables
 from report import minibatch_losses as curves
 from report.claims import convolutional as criteria
@@ -49,7 +50,7 @@ def test_the_deviation_is_of_the_last_nine_tenths():
 def table(losses, **changes) -> pd.DataFrame:
     """All runs of the figure; ``losses(spec, iteration)`` gives (cross-entropy, penalty)."""
     iteration, rows = np.arange(8_600), []
-    for spec in (spec for group in tutorial.experiments().values() for spec in group):
+    for spec in (spec for group in convolutional_runs.experiments().values() for spec in group):
         entropy, penalty = losses(spec, iteration)
         status = "diverged" if changes.get("diverged") == spec.rate else "completed"
         series = {"cross_entropy": entropy, "weight_penalty": penalty, "status": status}

@@ -172,6 +172,14 @@ def test_the_smoke_profile_computes_a_start_of_everything(data):
     shown = runs.of_chapter("smoke", steps=1)
     assert {spec.steps for spec in shown} == {1}
     assert {replace(spec, steps=8_600) for spec in shown} == {
-        spec for group in tutorial.experiments((0,)).values() for spec in group[:3]
+        spec for group in runs.experiments((0,)).values() for spec in group[:3]
     }
     assert not list(record.personal())
+
+
+def test_experiments_are_distinct_and_the_figures_come_first():
+    groups = runs.experiments()
+    assert list(groups) == ["figure", "bare", "rates", "stds"]
+    specs = [spec for group in groups.values() for spec in group]
+    assert len(set(specs)) == len(specs)
+    assert {spec.seed for spec in groups["figure"]} == {0, 1, 2}
