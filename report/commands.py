@@ -1,7 +1,7 @@
 """How a chapter is run: its parameters, read from its own cells, and the commands that use them.
 
 From these come the page on parameters (`python -m report readme` writes it) and the box at the
-head of every chapter's page (`book_pages` puts it there).
+end of every chapter's page (the Sphinx extension puts it there).
 """
 
 import ast
@@ -46,17 +46,17 @@ def parameters(notebook: Path) -> list[Parameter]:
     """
     code = [cell.source for cell in _cells(notebook) if cell.cell_type == "code"]
     declared, guard = code[:2]
-    rules, comments = _rules(guard), _comments(declared)
+    given, comments = _rules(guard), _comments(declared)
     found = []
     for line in ast.parse(declared).body:
         if isinstance(line, ast.Assign):
             (target,) = line.targets
             name = target.id
-            if name not in rules:
+            if name not in given:
                 raise ValueError(f"{notebook.name}: {name!r} has no rule in check_parameters")
             default = ast.literal_eval(line.value)
             comment = comments.get(line.end_lineno, "")
-            found.append(Parameter(name, default, rules.words(rules[name]), comment))
+            found.append(Parameter(name, default, rules.words(given[name]), comment))
     return found
 
 

@@ -1,11 +1,12 @@
-"""What a page offers below each figure: the numbers that it shows, and the runs that it shows.
+"""What a page offers beside each figure: its numbers, its runs, and its layout for a phone.
 
-`make book` asks for both by ACCEL_FIGURE_DATA: a figure's output then holds them beside the image,
-and `book_pages` takes them out and sets them below it. Stored outputs lack them.
+`make book` asks for them by ACCEL_FIGURE_DATA: a figure's output then holds them beside the image,
+and the book's Sphinx extension takes them out. Stored outputs lack them.
 """
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable
 
 import numpy as np
@@ -13,16 +14,20 @@ import pandas as pd
 from IPython.core.formatters import BaseFormatter, DisplayFormatter
 from matplotlib.collections import LineCollection, PathCollection, QuadMesh
 from matplotlib.figure import Figure
+from matplotlib.gridspec import GridSpec
 from matplotlib.patches import Rectangle
 
 from report import record
 
-__all__ = ["NUMBERS", "RUNS", "data", "register", "runs", "shows", "summary"]
+__all__ = ["NUMBERS", "PHONE", "RUNS", "data", "for_phone", "register", "runs", "shows", "summary"]
 
 #: The kind of output that holds a figure's numbers.
 NUMBERS = "text/csv"
 #: The kind of output that holds a figure's runs.
 RUNS = "text/x-accel-runs"
+#: The kind of output that holds its layout for a phone.
+PHONE = "image/x-phone-svg"
+PHONE_WIDTH = 4.0  # inches: text of 8 points is then 9 pixels high on a screen of 360
 RECORD = "the record"
 OWN = [
     "key",
@@ -36,11 +41,39 @@ LISTED = 8  # so many values are listed, of more the first and the last
 
 
 def register(display: DisplayFormatter) -> None:
-    """From now on what `display` shows of a figure holds its numbers and runs, as CSV."""
-    for kind, table in ((NUMBERS, data), (RUNS, runs)):
-        formatter = type("Csv", (BaseFormatter,), {"format_type": kind, "print_method": "_csv_"})()
-        formatter.for_type(Figure, lambda figure, table=table: table(figure).to_csv(index=False))
+    """From now on what `display` shows of a figure holds its numbers and runs, as CSV, and its
+    layout for a phone, as SVG."""
+    parts = {
+        NUMBERS: lambda figure: data(figure).to_csv(index=False),
+        RUNS: lambda figure: runs(figure).to_csv(index=False),
+        PHONE: for_phone,
+    }
+    for kind, part in parts.items():
+        formatter = type(
+            "Part", (BaseFormatter,), {"format_type": kind, "print_method": "_part_"}
+        )()
+        formatter.for_type(Figure, part)
         display.formatters[kind] = formatter
+
+
+def for_phone(figure: Figure) -> str:
+    """The figure as SVG for a narrow screen: its panels, as they are, below each other."""
+    places = {axes: axes.get_subplotspec() for axes in figure.axes if axes.get_subplotspec()}
+    size = figure.get_size_inches().copy()
+    rows = max((place.get_gridspec().nrows for place in places.values()), default=1)
+    stack = GridSpec(max(len(places), 1), 1, figure=figure)
+    try:
+        for place, axes in zip(stack, places, strict=False):
+            axes.set_subplotspec(place)
+        height = max(size[1] / rows, 2.6) * max(len(places), 1)
+        figure.set_size_inches(PHONE_WIDTH, height)
+        out = io.StringIO()
+        figure.savefig(out, format="svg", bbox_inches="tight", metadata={"Date": None})
+    finally:
+        for axes, place in places.items():
+            axes.set_subplotspec(place)
+        figure.set_size_inches(size)
+    return out.getvalue()
 
 
 def shows(figure: Figure, keys: Iterable[str]) -> None:

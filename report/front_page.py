@@ -38,7 +38,7 @@ PARTS = {
     "2": "The paper's figures",
     "3": "The replications",
 }
-REFERENCE = ("reference", "reference-theory", "reference-chapters")
+REFERENCE = ("reference", "reference-theory")
 
 # Two sentences of the answer: the loss, the share of the budget at which the single layer sets the
 # target (at ℓ2 no deep model reaches the late one from every start), and the claims whose verdicts

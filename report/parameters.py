@@ -24,6 +24,8 @@ from pathlib import Path
 from typing import Any
 
 PROFILES = ("paper", "smoke")
+# Kinds of output that only the built book holds: a figure's or table's numbers, runs, phone layout.
+BOOK_ALONE = ("text/csv", "text/x-accel-runs", "image/x-phone-svg")
 
 
 class ParameterError(ValueError):
@@ -258,6 +260,10 @@ def keep_outputs(executed: Path, notebook: Path) -> None:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = done.outputs, done.execution_count
             for output in cell.outputs:
-                for kind in ("text/csv", "text/x-accel-runs"):  # a figure's, for the book alone
+                for kind in (
+                    "text/csv",
+                    "text/x-accel-runs",
+                    "image/x-phone-svg",
+                ):  # for the book alone
                     output.get("data", {}).pop(kind, None)
     nbformat.write(target, notebook)

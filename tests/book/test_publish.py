@@ -6,10 +6,9 @@ import subprocess
 import tomllib
 from pathlib import Path
 
+import book_chapters
 import pytest
 import yaml
-
-from report import book_pages
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf8"))["project"]
@@ -148,7 +147,7 @@ def test_an_invalid_citation_file_is_found(planted):
 
 
 def test_the_citation_box_is_the_file_s_content():
-    entry = book_pages.bibtex(citation())
+    entry = book_chapters.bibtex(citation())
     assert entry.startswith("@software{accel_core,\n")
     assert f"title = {{{{{citation()['title']}}}}}" in entry and PROJECT["version"] in entry
     assert entry.count("{") == entry.count("}")

@@ -14,17 +14,20 @@ from functools import cache, cached_property
 from pathlib import Path
 from types import FunctionType, ModuleType
 
+import book_chapters
+import book_reference
+import book_site
 import nbformat
 import pytest
 
-from report import book_pages, commands, front_page, parameters
+from report import commands, front_page, parameters
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = ROOT / ".venv" / "bin"
 PAGES = ROOT / "book" / "_build" / "html"
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]-*.ipynb"))
-PARTS = {"library": "reference", "theory": "reference-theory", "chapters": "reference-chapters"}
-MODULES = [name for part in PARTS for name in book_pages.modules(part)]
+PARTS = {"library": "reference", "theory": "reference-theory"}
+MODULES = [name for part in PARTS for name in book_reference.modules(part)]
 
 needs_pages = pytest.mark.skipif(
     not (PAGES / "reference.html").exists(), reason="the book has not been built: run `make book`"
@@ -68,7 +71,7 @@ def test_the_reference_has_every_module_once():
     files = [path.relative_to(ROOT) for path in (ROOT / "accel_core").rglob("*.py")]
     names = {".".join(path.with_suffix("").parts).removesuffix(".__init__") for path in files}
     assert len(MODULES) == len(set(MODULES))
-    assert set(MODULES) == names - {"accel_core", "report.__main__"}
+    assert set(MODULES) == names - {"accel_core"}
     for part, name in PARTS.items():
         assert f"<!-- modules: {part} -->" in (ROOT / "book" / f"{name}.md").read_text("utf8")
 
@@ -95,7 +98,7 @@ def test_every_public_name_says_what_it_is(name):
 @pytest.mark.parametrize("part", PARTS)
 def test_every_public_name_is_on_the_built_page(part):
     ids = set(re.findall(r'id="(accel_core[\w.]*)"', page(PARTS[part])))
-    for name in book_pages.modules(part):
+    for name in book_reference.modules(part):
         wanted = {f"{name}.{item}" for item in public(importlib.import_module(name))}
         assert wanted <= ids, f"not on the page: {sorted(wanted - ids)}; run `make book`"
 
@@ -116,7 +119,7 @@ def named_in_docstrings():
     for name in MODULES:
         module = importlib.import_module(name)
         for item, value in public(module).items():
-            for label in book_pages.LABEL.finditer(inspect.getdoc(value) or ""):
+            for label in book_reference.LABEL.finditer(inspect.getdoc(value) or ""):
                 if callable(value):
                     found.setdefault(label[0], []).append(f"{name}.{item}")
     return found
@@ -154,7 +157,7 @@ def test_every_label_is_a_link_to_a_place_that_exists():
     ],
 )
 def test_a_docstring_s_plain_text_is_no_markup(line, made):
-    assert book_pages.linked(line) == made
+    assert book_reference.linked(line) == made
 
 
 @needs_pages
@@ -171,7 +174,7 @@ def test_only_what_no_page_loads_is_left_out(tmp_path):
     for name in (*kept, *left):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    found = {path.relative_to(tmp_path).as_posix() for path in book_pages.superfluous(tmp_path)}
+    found = {path.relative_to(tmp_path).as_posix() for path in book_site.superfluous(tmp_path)}
     assert found == set(left)
 
 
@@ -256,11 +259,11 @@ def test_a_parameter_without_a_rule_is_an_error(tmp_path):
         commands.parameters(path)
 
 
-def test_the_box_stands_below_the_title_and_the_rest_stays():
-    first = ["(label)=\n", "# Title\n", "text"]
-    source = {"cells": [{"source": first}, {"source": "code"}], "metadata": {}}
-    made = json.loads(book_pages.with_box(json.dumps(source), "BOX\n"))
-    assert made["cells"] == [{"source": "(label)=\n# Title\nBOX\ntext"}, {"source": "code"}]
+def test_the_box_stands_at_the_end_and_the_rest_stays():
+    source = {"cells": [{"source": ["# Title\n", "text"]}, {"source": "code"}], "metadata": {}}
+    made = json.loads(book_chapters.with_box(json.dumps(source), "BOX\n"))
+    assert made["cells"][:2] == source["cells"]
+    assert made["cells"][2]["source"] == ["BOX\n"]
 
 
 def boxes(notebook):

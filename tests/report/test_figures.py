@@ -6,12 +6,14 @@ import re
 from itertools import pairwise
 from pathlib import Path
 
+import book_chapters
+import book_site
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 
-from report import book_pages, compute, figure_data, figures
+from report import compute, figure_data, figures
 
 
 @pytest.fixture
@@ -63,10 +65,11 @@ def test_a_page_offers_them_below_the_figure(figure, tmp_path):
         {"cell_type": "code", "outputs": [output]},
         {"cell_type": "markdown", "source": "next"},
     ]
-    made = json.loads(book_pages.with_data(json.dumps({"cells": cells}), tmp_path, "20-x"))
+    made = json.loads(book_chapters.with_data(json.dumps({"cells": cells}), tmp_path, "20-x"))
     first, link, last = made["cells"]
     assert first["outputs"][0]["data"] == {"image/svg+xml": ""}
     assert last["source"] == "next"
+    assert "phone" not in link["source"][0]
     assert "(CSV) <data/20-x-figure-1.csv>" in link["source"][0]
     assert "none of the record" in link["source"][0]
     kept = (tmp_path / "20-x-figure-1.csv").read_text("utf8")
@@ -139,3 +142,34 @@ def test_labels_at_curves_ends_stand_apart_and_in_order():
             assert boxes[below].y1 < boxes[above].y0 + 1
         assert max(box.x1 for box in boxes) <= made.bbox.x1 + 1  # the layout leaves room
     plt.close(made)
+
+
+def test_a_caption_comes_before_the_link_and_a_table_has_its_own(tmp_path):
+    output = {"data": {"text/csv": "a\n1\n", "text/html": "<table>"}}
+    cells = [
+        {"cell_type": "code", "outputs": [output]},
+        {"cell_type": "markdown", "source": ["**Table 1.** What it\nshows.\n\nThe text goes on."]},
+    ]
+    made = json.loads(book_chapters.with_data(json.dumps({"cells": cells}), tmp_path, "20-x"))
+    _, caption, link, text = ("".join(cell.get("source", "")) for cell in made["cells"])
+    assert caption == "**Table 1.** What it\nshows." and text == "The text goes on."
+    assert "The whole table (CSV) <data/20-x-table-1.csv>" in link
+    assert (tmp_path / "20-x-table-1.csv").read_text("utf8") == "a\n1\n"
+
+
+def test_on_a_phone_the_panels_stand_below_each_other_and_the_figure_stays_as_it_was(figure):
+    before = figure.get_size_inches().tolist(), [a.get_subplotspec() for a in figure.axes]
+    drawn = figure_data.for_phone(figure)
+    width, height = (float(re.search(rf'{n}="([\d.]+)pt"', drawn)[1]) for n in ("width", "height"))
+    assert height > width and width <= 72 * (figure_data.PHONE_WIDTH + 0.5)
+    assert before == (figure.get_size_inches().tolist(), [a.get_subplotspec() for a in figure.axes])
+
+
+def test_a_phone_figure_is_offered_in_the_image_before_its_marker():
+    marker = book_chapters.PHONE_FIGURE.format(name="20-x-figure-1")
+    body = f'<img src="a.svg"/><img src="b.svg"/><p>caption</p>{marker}<p>text</p>'
+    made = book_site.with_phone_figures(body, "../_images")
+    source = '<source media="(max-width: 600px)" srcset="../_images/20-x-figure-1-phone.svg">'
+    assert made == (
+        f'<img src="a.svg"/><picture>{source}<img src="b.svg"/></picture><p>caption</p><p>text</p>'
+    )
