@@ -12,10 +12,18 @@ JOBS ?= 2
 BIN := .venv/bin
 READY := .venv/.ready
 
+# An environment serves one clone: installed from another, it would read that one's library.
+OWNER := $(shell cat $(READY) 2>/dev/null)
+ifneq ($(OWNER),)
+ifneq ($(OWNER),$(CURDIR))
+$(error this .venv belongs to the clone at $(OWNER); remove .venv (or the link to it) and run make again)
+endif
+endif
+
 # Data: the folder that ACCEL_DATA names, or one beside the clone; otherwise the user's cache.
 ifndef ACCEL_DATA
 ifneq ($(wildcard ../shared/data),)
-export ACCEL_DATA := $(abspath ../shared/data)
+export ACCEL_DATA := $(shell cd ../shared/data && pwd)
 endif
 endif
 # The trainer has its own threads: chapters side by side must not each take all cores for BLAS.
@@ -31,7 +39,7 @@ INPUTS := $(READY) $(shell find accel_core report book/data book/record book/ref
 # Kernels that start at the same time now and then choose the same port; one of them dies at once.
 DIED := "Kernel died before replying"
 
-.PHONY: help environment book pdf chapters outputs test test-all bench record readme format clean
+.PHONY: help environment book pdf slides chapters outputs test kernels without test-all bench record readme format clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
@@ -47,16 +55,16 @@ $(READY): requirements.txt pyproject.toml report/pyproject.toml
 	  $(BIN)/python -m pip install --no-deps --no-build-isolation --editable . --editable report; } \
 	  >build/install.log 2>&1 || { tail -n 30 build/install.log; \
 	  echo "make: the packages could not be installed; the whole log: build/install.log"; exit 1; }
-	@touch $@
+	@printf '%s' "$(CURDIR)" >$@
 
 book: $(READY)  ## execute the chapters, build the pages strictly, say which page to open
 	@$(MAKE) --jobs $(JOBS) --keep-going chapters
 	@mkdir -p build && rm -rf book/_build/html/_{downloads,images,sources}  # named by content: the old ones would stay
-	@$(BIN)/jupyter-book build book --config _config.yml --toc $(abspath _toc.yml) --path-output book \
+	@$(BIN)/jupyter-book build book --config _config.yml --toc "$(CURDIR)/_toc.yml" --path-output book \
 	  -W -n --keep-going --all -q >build/book.log 2>&1 || { \
 	  grep -E 'WARNING|ERROR|rror:' build/book.log || tail -n 30 build/book.log; \
 	  echo "make book: a strict build allows no warning; its whole log: build/book.log"; exit 1; }
-	@echo "Open $(abspath book/_build/html/index.html)"
+	@echo "Open $(CURDIR)/book/_build/html/index.html"
 
 pdf: book  ## the book as one PDF (needs Chromium)
 	@$(BIN)/python -m report pdf
@@ -80,12 +88,31 @@ test: $(READY)  ## every check, slow variants left out
 	@echo "lint";   $(BIN)/ruff check --quiet . && $(BIN)/ruff format --check --quiet .
 	@echo "book";   $(MAKE) book
 	@echo "tests, smoke executions"; $(BIN)/pytest -q -n $(JOBS) --dist worksteal
-	@echo "stored outputs"; $(NBVAL) | tee build/nbval.log || \
-	  { grep -q $(DIED) build/nbval.log && $(NBVAL) --last-failed; }
+	@echo "stored outputs"; $(call NBVAL,$(NOTEBOOKS))
+	@$(MAKE) kernels
+
+# Chapters that compute on the page, again as other processors would: two of BLAS's kernels, and
+# code that numba compiles for no processor in particular, in a cache of its own.
+COMPUTING = $(shell grep -lE '\btrain\(|theory\.' $(TEXTS) | sed 's/md$$/ipynb/')
+kernels: $(READY)  ## stored outputs, as other processors compute them
+	@echo "stored outputs, Haswell's BLAS"
+	@export OPENBLAS_CORETYPE=Haswell; $(call NBVAL,$(COMPUTING))
+	@echo "stored outputs, Prescott's BLAS and generic code"
+	@export OPENBLAS_CORETYPE=Prescott NUMBA_CPU_NAME=generic NUMBA_CPU_FEATURES= \
+	  NUMBA_CACHE_DIR="$(CURDIR)/build/numba-generic"; $(call NBVAL,$(COMPUTING))
+
+# As where neither data nor network are at hand: an empty cache, every address unreachable.
+without: $(READY)  ## tests and stored outputs without data and without network
+	@mkdir -p build/empty; export ACCEL_DATA="$(CURDIR)/build/no-data" ACCEL_CACHE="$$(mktemp -d)" \
+	  HTTPS_PROXY=http://127.0.0.1:9 HTTP_PROXY=http://127.0.0.1:9; \
+	  $(BIN)/pytest -q -n $(JOBS) --dist worksteal -m "not slow and not browser" && \
+	  $(call NBVAL,$(NOTEBOOKS))
 
 # The lines that may differ from machine to machine are listed, with the reason of each, in the cfg.
-NBVAL = $(BIN)/pytest -q -n $(JOBS) --dist loadfile --nbval --nbval-sanitize-with tests/sanitize.cfg \
-	$(NOTEBOOKS)
+# A kernel that died at its start is given a second one.
+NBVAL = run() { $(BIN)/pytest -q -n $(JOBS) --dist loadfile --nbval --nbval-sanitize-with \
+	tests/sanitize.cfg "$$@" $(1); }; run | tee build/nbval.log || \
+	{ grep -q $(DIED) build/nbval.log && run --last-failed; }
 
 test-all: test  ## the same, and the exhaustive variants
 	@$(BIN)/pytest -q -n $(JOBS) -m slow

@@ -16,6 +16,7 @@ from matplotlib.collections import LineCollection, PathCollection, QuadMesh
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
 from matplotlib.patches import Rectangle
+from matplotlib.text import Text
 
 from report import record
 
@@ -27,7 +28,7 @@ NUMBERS = "text/csv"
 RUNS = "text/x-accel-runs"
 #: The kind of output that holds its layout for a phone.
 PHONE = "image/x-phone-svg"
-PHONE_WIDTH = 4.0  # inches: text of 8 points is then 9 pixels high on a screen of 360
+PHONE_WIDTH, PHONE_PIXELS, LEGIBLE = 4.0, 328, 9  # inches; its column on a phone of 360; px
 RECORD = "the record"
 OWN = [
     "key",
@@ -62,11 +63,13 @@ def for_phone(figure: Figure) -> str:
     size = figure.get_size_inches().copy()
     rows = max((place.get_gridspec().nrows for place in places.values()), default=1)
     stack = GridSpec(max(len(places), 1), 1, figure=figure)
+    smallest = min((it.get_fontsize() for it in figure.findobj(Text) if it.get_text()), default=8)
+    width = min(PHONE_WIDTH, smallest * PHONE_PIXELS / LEGIBLE / 72)  # all text is then legible
     try:
         for place, axes in zip(stack, places, strict=False):
             axes.set_subplotspec(place)
         height = max(size[1] / rows, 2.6) * max(len(places), 1)
-        figure.set_size_inches(PHONE_WIDTH, height)
+        figure.set_size_inches(width, height)
         out = io.StringIO()
         figure.savefig(out, format="svg", bbox_inches="tight", metadata={"Date": None})
     finally:
@@ -107,7 +110,7 @@ def runs(figure: Figure) -> pd.DataFrame:
 def summary(table: pd.DataFrame) -> dict[str, str]:
     """The runs of a figure in few lines, by name: how many, their settings, how they were made."""
     if table.empty:
-        return {"runs": "none of the record: computed on this page"}
+        return {"runs": "computed on this page"}
     keys = [f"`{key}`" for key in table.key[:3]] + ["…"] * (len(table) > 3)
     made = pd.to_datetime(table.computed).dt.strftime("%Y-%m-%d")
     places = table["kept in"].value_counts()

@@ -71,7 +71,7 @@ def test_a_page_offers_them_below_the_figure(figure, tmp_path):
     assert last["source"] == "next"
     assert "phone" not in link["source"][0]
     assert "(CSV) <data/20-x-figure-1.csv>" in link["source"][0]
-    assert "none of the record" in link["source"][0]
+    assert "computed on this page" in link["source"][0]
     kept = (tmp_path / "20-x-figure-1.csv").read_text("utf8")
     assert pd.read_csv(io.StringIO(kept), dtype=str, keep_default_na=False).equals(numbers)
 
@@ -173,3 +173,9 @@ def test_a_phone_figure_is_offered_in_the_image_before_its_marker():
     assert made == (
         f'<img src="a.svg"/><picture>{source}<img src="b.svg"/></picture><p>caption</p><p>text</p>'
     )
+
+
+def test_small_text_makes_the_phone_figure_narrower_so_that_it_is_enlarged(figure):
+    figure.axes[0].text(0.5, 0.5, "tiny", fontsize=5)
+    width = float(re.search(r'width="([\d.]+)pt"', figure_data.for_phone(figure))[1])
+    assert 5 * figure_data.PHONE_PIXELS / width >= 0.9 * figure_data.LEGIBLE
