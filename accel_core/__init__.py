@@ -1,0 +1,44 @@
+"""Deep linear networks, trained full-batch: many at once, each exactly as its specification says.
+
+Everything a user needs is importable from here; a name's module is loaded when the name is first
+used, so that `import accel_core` costs nothing. The paper's statements are in `accel_core.theory`,
+the convolutional network in `accel_core.convolutional`.
+
+>>> from accel_core import Problem, Run, train
+>>> result = train(Problem([[1.0], [2.0]], [1.0, 2.0]), Run(depth=2, rate=0.01), 5_000)
+>>> result.status, round(float(result.end_to_end[-1, 0, 0]), 6)
+('completed', 1.0)
+"""
+
+from importlib import import_module
+
+_MODULES = {
+    "datasets": "Dataset DataUnavailable NAMES load standardize",
+    "problem": "Moments Problem",
+    "optimum": "NearlyCollinear Optimum",
+    "models": "Architecture balancedness end_to_end imbalance",
+    "engine.plain": "LinearNetwork",
+    "initializers": "Balanced EndToEndOf IdentityOffset Initializer NearZero SemiOrthogonal "
+    "TorchDefault factor_balanced",
+    "rules": "AdaDelta AdaGrad Adam EndToEnd GradientDescent Momentum UpdateRule",
+    "training": "Batch Result Run record_points train",
+    "curves": "arrival distance_at iterations_to",
+    "statistics": "gain_at_budget run_table speedup speedups tune",
+    "intervals": "Estimate median_interval",
+    "sharpness": "Curvature single_layer_sharpness",
+}
+_WHERE = {name: module for module, names in _MODULES.items() for name in names.split()}
+
+__all__ = sorted(_WHERE)
+
+
+def __getattr__(name: str):
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, *globals()]

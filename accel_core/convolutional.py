@@ -11,12 +11,11 @@ weights" of a factored layer are. Two readings: the layer's matrix, which is the
 (``penalty="product"``), or each of its two matrices (``penalty="factors"``).
 """
 
-from collections.abc import Iterable
-from functools import reduce
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from accel_core.models import end_to_end
 
 DENSE = ((512, 3136), (10, 512))  # one matrix per dense layer, (outputs, inputs)
 ADDED = ((512, 512), (10, 10))  # the second matrix of the factored form
@@ -31,11 +30,6 @@ def truncated_normal(shape: tuple[int, ...], std: float, generator: torch.Genera
     while (outside := draws.abs() > 2).any():
         draws[outside] = torch.randn(int(outside.sum()), generator=generator)
     return std * draws
-
-
-def end_to_end(factors: Iterable[Tensor]) -> Tensor:
-    """The matrix W_m⋯W_1 of a dense layer whose factors are W_1, …, W_m."""
-    return reduce(lambda product, factor: factor @ product, factors)
 
 
 class ConvolutionalNetwork(nn.Module):

@@ -15,6 +15,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from accel_core.models import end_to_end
+
 Array = NDArray[np.float64]
 
 __all__ = [
@@ -25,7 +27,6 @@ __all__ = [
     "NearZero",
     "SemiOrthogonal",
     "TorchDefault",
-    "balancedness",
     "factor_balanced",
 ]
 
@@ -116,6 +117,7 @@ class Balanced(Initializer):
 
     Implements eq-balanced.
 
+    >>> from accel_core.models import balancedness
     >>> weights = Balanced()((3, 2, 2), np.random.default_rng(0))
     >>> balancedness(weights) < 1e-15
     True
@@ -124,8 +126,8 @@ class Balanced(Initializer):
     std: float = 0.01
 
     def __call__(self, sizes, rng):
-        end_to_end = self.std * rng.standard_normal((sizes[-1], sizes[0]))
-        return factor_balanced(end_to_end, sizes, rng)
+        product = self.std * rng.standard_normal((sizes[-1], sizes[0]))
+        return factor_balanced(product, sizes, rng)
 
 
 @dataclass(frozen=True)
@@ -147,29 +149,24 @@ class EndToEndOf(NearZero):
             )
         rng = rng.spawn(1)[0] if self.independent else rng
         weights = super().__call__((sizes[0], *[self.width] * (self.depth - 1), sizes[1]), rng)
-        product = weights[0]
-        for weight in weights[1:]:
-            product = weight @ product
-        return [product]
+        return [end_to_end(weights)]
 
 
-def factor_balanced(
-    end_to_end: Array, sizes: Sequence[int], rng: np.random.Generator
-) -> list[Array]:
-    """Balanced weights of the given sizes whose product is `end_to_end` (n_N, n_0).
+def factor_balanced(product: Array, sizes: Sequence[int], rng: np.random.Generator) -> list[Array]:
+    """Balanced weights of the given sizes whose product W_N⋯W_1 is `product` (n_N, n_0).
 
-    With end_to_end = U S Vᵀ, W_j = Q_j S^{1/N} Q_{j−1}ᵀ for random Q_j with orthonormal columns,
+    With product = U S Vᵀ, W_j = Q_j S^{1/N} Q_{j−1}ᵀ for random Q_j with orthonormal columns,
     Q_0 = V and Q_N = U. Raises `ValueError` where a hidden width is below the rank.
 
     Implements eq-balanced.
     """
-    if np.shape(end_to_end) != (sizes[-1], sizes[0]):
+    if np.shape(product) != (sizes[-1], sizes[0]):
         raise ValueError(
-            f"end_to_end has shape {np.shape(end_to_end)}: layers of these sizes make "
+            f"the product has shape {np.shape(product)}: layers of these sizes make "
             f"{(sizes[-1], sizes[0])}"
         )
-    U, s, Vt = np.linalg.svd(end_to_end, full_matrices=False)
-    rank = int(np.sum(s > s[0] * max(end_to_end.shape) * np.finfo(float).eps)) if s.size else 0
+    U, s, Vt = np.linalg.svd(product, full_matrices=False)
+    rank = int(np.sum(s > s[0] * max(product.shape) * np.finfo(float).eps)) if s.size else 0
     if min(sizes) < rank:
         raise ValueError(
             f"hidden width {min(sizes)} is below the rank {rank} of the wanted end-to-end matrix: "
@@ -180,20 +177,3 @@ def factor_balanced(
     Q = [Vt.T, *hidden[1:-1], U]
     root = s ** (1 / (len(sizes) - 1))
     return [(after * root) @ before.T for before, after in pairwise(Q)]
-
-
-def balancedness(weights: Sequence[Array]) -> float:
-    """max_j ‖W_{j+1}ᵀW_{j+1} − W_jW_jᵀ‖_F: 0 exactly where Theorem 1's assumption holds.
-
-    Implements eq-balanced.
-
-    >>> balancedness([np.eye(2), 2 * np.eye(2)])
-    4.242640687119285
-    """
-    return max(
-        (
-            float(np.linalg.norm(after.T @ after - before @ before.T))
-            for before, after in pairwise(weights)
-        ),
-        default=0.0,
-    )

@@ -1,22 +1,25 @@
 """The regression problem: ℓp loss of a linear map, its gradient, and its optimum.
 
 The loss is the mean over rows of Σ_outputs |residual|^p: no 1/p and no ½, the convention that the
-paper's printed curves follow (its text divides by p).
+paper's printed curves follow. Its text divides by p: that loss is `problem.loss(W) / problem.p`,
+and gradient descent on it at rate η is gradient descent on ours at rate η/p.
 """
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from accel_core import optimum
+from accel_core.optimum import NearlyCollinear, Optimum
+
 Array = NDArray[np.float64]
 
-__all__ = ["Moments", "Optimum", "Problem"]
-
-ROUND_OFF = 1e-14  # relative, of a loss that is a mean of thousands of terms
+__all__ = ["Moments", "Problem"]
 
 
 @dataclass(frozen=True)
@@ -46,16 +49,6 @@ class Moments:
         return Moments(
             xx, np.vstack([self.xy, self.y]), self.yy, np.append(self.x, 1.0), self.y, self.n
         )
-
-
-@dataclass(frozen=True)
-class Optimum:
-    """The least loss that a linear map reaches: `loss`, `end_to_end` (k, d), and `gradient_norm`
-    (Frobenius norm of dL/dW there), which says how well it was solved."""
-
-    loss: float
-    end_to_end: Array
-    gradient_norm: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,6 +127,33 @@ class Problem:
         r = self._residual(end_to_end, bias)
         return float(np.mean(np.sum(np.abs(r) ** self.p, axis=1)))
 
+    def evaluate(self, X: Array, y: Array, end_to_end: Array) -> float:
+        """The same loss on other rows, held-out ones say: X (n, d), y (n,) or (n, k).
+
+        `end_to_end` is (k, d), or (k, d + 1) with the bias last, as a `Result` has it.
+
+        >>> problem = Problem([[1.0], [2.0]], [1.0, 2.0], p=4)
+        >>> problem.evaluate([[3.0]], [5.0], [[1.0]])
+        16.0
+        """
+        W = np.atleast_2d(np.asarray(end_to_end, float))
+        other = Problem(X, y, self.p)
+        return other.loss(W[:, : self.d], W[:, self.d] if W.shape[1] > self.d else None)
+
+    def losses(self, ends: Array, bias: bool = False) -> Array:
+        """ℓ2 losses (m,) of end-to-end matrices (m, k, d + bias), b in the last column.
+
+        The optimum plus a square: exact near the optimum, where the loss itself would cancel, and
+        never below it.
+        """
+        best = self.optimum(bias)
+        if best.condition < optimum.FACTORED:
+            m = self.moments.with_bias() if bias else self.moments
+            gaps = ends - best.end_to_end
+            return best.loss + np.array([np.vdot(gap @ m.xx, gap) for gap in gaps])
+        R, z, rest = self._factors(bias)
+        return rest + np.array([np.sum((W @ R.T - z.T) ** 2) for W in ends])
+
     def gradient(self, end_to_end: Array, bias: Array | None = None) -> Array:
         """dL/dW (k, d), with dL/db appended as a last column where a bias is given."""
         if self.X is None:
@@ -169,44 +189,45 @@ class Problem:
     def _optimum_with_bias(self) -> Optimum:
         return self._solve(True)
 
+    @cached_property
+    def _factored(self) -> dict[bool, tuple[Array, Array, float]]:
+        return {}
+
+    def _factors(self, bias: bool) -> tuple[Array, Array, float]:
+        """What `losses` needs where the features are nearly collinear; computed once."""
+        if bias not in self._factored:
+            m, X = self.moments.with_bias() if bias else self.moments, self._rows(bias)
+            self._factored[bias] = (
+                optimum.factors_of_moments(m.xx, m.xy, m.yy)
+                if X is None
+                else optimum.factors_of_rows(X, self.y)
+            )
+        return self._factored[bias]
+
     def _solve(self, bias: bool) -> Optimum:
         split = (lambda W: (W[:, :-1], W[:, -1])) if bias else (lambda W: (W, None))
-        if self.X is None:
-            m = self.moments.with_bias() if bias else self.moments
-            W = np.linalg.lstsq(m.xx, m.xy, rcond=None)[0].T
+        m, X = self.moments.with_bias() if bias else self.moments, self._rows(bias)
+        features, label = (m.xx, m.xy) if X is None else (X, self.y)
+        W, _, rank, spread = np.linalg.lstsq(features, label, rcond=None)
+        W, power = W.T, 2 if X is None else 1
+        condition = float(spread[0] / spread[rank - 1]) ** (1 / power) if rank else 1.0
+        if condition >= optimum.WARNED:
+            columns = optimum.collinear(features, power)
+            warnings.warn(NearlyCollinear(columns, condition), stacklevel=4)
+        if self.p > 2:
+            W = np.vstack(
+                [optimum.newton(X, y, self.p, w) for y, w in zip(self.y.T, W, strict=True)]
+            )
+        gradient = self.gradient(*split(W))
+        if self.p == 2 and condition >= optimum.FACTORED:
+            loss = self._factors(bias)[2]
         else:
-            X = np.hstack([self.X, np.ones((len(self.X), 1))]) if bias else self.X
-            W = np.linalg.lstsq(X, self.y, rcond=None)[0].T
-            if self.p > 2:
-                W = np.vstack([_newton(X, y, self.p, w) for y, w in zip(self.y.T, W, strict=True)])
-        gradient = np.linalg.norm(self.gradient(*split(W)))
-        return Optimum(self.loss(*split(W)), W, float(gradient))
+            loss = self.loss(*split(W))
+        error = optimum.error(self, X, m.xx, W, gradient, loss)
+        return Optimum(loss, W, float(np.linalg.norm(gradient)), condition, error)
 
-
-def _newton(X: Array, y: Array, p: float, w: Array, steps: int = 200) -> Array:
-    """Minimise mean |Xw − y|^p from the least-squares solution by Newton with backtracking.
-
-    The Hessian is p(p−1)/n Σ |r|^{p−2} x xᵀ, so the step is a weighted least-squares solve; it is
-    taken through the rows (not XᵀX) since ethanol's features have condition number 7e4.
-    """
-
-    def loss_and_slope(w):
-        r = X @ w - y
-        return np.mean(np.abs(r) ** p), np.linalg.norm(X.T @ (np.sign(r) * np.abs(r) ** (p - 1)))
-
-    value, slope = loss_and_slope(w)
-    for _ in range(steps):
-        r = X @ w - y
-        root = np.abs(r) ** (p / 2 - 1)
-        step = np.linalg.lstsq(X * root[:, None], root * r / (p - 1), rcond=None)[0]
-        for t in 0.5 ** np.arange(40):
-            loss, flatter = loss_and_slope(w - t * step)
-            # at the optimum round-off hides which of two losses is less, but not which slope is
-            if loss < value * (1 - ROUND_OFF) or (
-                loss < value * (1 + ROUND_OFF) and flatter < slope
-            ):
-                w, value, slope = w - t * step, loss, flatter
-                break
-        else:
-            break
-    return w
+    def _rows(self, bias: bool) -> Array | None:
+        """X, with a column of ones where there is a bias; None without rows."""
+        if self.X is None or not bias:
+            return self.X
+        return np.hstack([self.X, np.ones((len(self.X), 1))])

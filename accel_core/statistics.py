@@ -1,102 +1,92 @@
 """From run tables to comparisons: crossings, tuning, speed-ups.
 
-A run table has one row per run (columns as written by `report.records`). Iterations are counts
-of gradient steps, distances are loss − optimum in the units of the loss, ratios and shares are
-pure numbers. Diverged and censored runs are never dropped: a criterion that a run does not meet is
-+∞, and a ratio with such a run in it is kept as the pair of bounds that it is known to lie
-between.
+A run table has one row per run: see `run_table` for its columns. Iterations are counts of gradient
+steps, distances are loss − optimum in the units of the loss, ratios and shares are pure numbers.
+A distance below the table's `floor` (what rounding leaves of a distance of zero) counts as the
+floor: what has got that far is at the optimum, and ties with everything else that has. Diverged and
+censored runs are never dropped: a criterion that a run does not meet is +∞, and a ratio with such a
+run in it is kept as the pair of bounds that it is known to lie between.
 """
 
+from __future__ import annotations
+
 import math
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
 
+from accel_core.curves import TINY, Crossing, arrival, deviation_dex, distance_at, iterations_to
 from accel_core.intervals import median_interval
 
-# At the optimum the difference of two losses rounds to 0 or just below; it stays a positive
-# distance.
-TINY = float(np.finfo(float).tiny)
+if TYPE_CHECKING:
+    from accel_core.problem import Problem
+    from accel_core.training import Result
+
+__all__ = [
+    "MODEL",
+    "Crossing",
+    "arrival",
+    "deviation_dex",
+    "distance_at",
+    "gain_at_budget",
+    "iterations_to",
+    "run_table",
+    "speedup",
+    "speedups",
+    "tune",
+]
+
 # What makes two runs runs of one model; they may differ in rate and seed only.
 MODEL = ("problem", "p", "depth", "width", "bias", "start", "rule", "weight_decay", "budget")
 
 
-class Crossing(NamedTuple):
-    """First crossing of a target, and the two recorded iterations that enclose it."""
+def run_table(problem: Problem, results: Sequence[Result], name: str = "problem") -> pd.DataFrame:
+    """The run table of `train`'s results on one problem: one row per run, in their order.
 
-    iterations: float  # interpolated; +inf: never reached (censored)
-    before: float
-    after: float
-
-
-def iterations_to(iteration: ArrayLike, distance: ArrayLike, target: float) -> Crossing:
-    """Iterations until the distance is first at most `target`, log-log interpolated.
-
-    Between iteration 0 and the next one the iteration itself is interpolated, log 0 being no
-    number. A curve that never gets there is censored: (+inf, last recorded iteration, +inf).
-
-    >>> iterations_to([0, 1, 10, 100], [4.0, 1.0, 0.1, 0.01], target=0.02).iterations.__round__(6)
-    50.0
+    Columns: key (its number), problem (`name`), p, depth, width, bias, start and rule (as text),
+    seed, rate, weight_decay, budget (iterations of the longest run), status, diverged_at,
+    iteration and distance (arrays: the curve), final (distance at the end, inf for a diverged run),
+    floor (what the optimum's own error leaves of a distance of zero).
     """
-    iteration, distance = _curve(iteration, distance)
-    if not (target > 0 and math.isfinite(target)):
-        raise ValueError(f"target = {target}: a target is a positive, finite distance")
-    reached = np.flatnonzero(distance <= target)
-    if not reached.size:
-        return Crossing(math.inf, float(iteration[-1]), math.inf)
-    after = int(reached[0])
-    if after == 0:
-        return Crossing(float(iteration[0]), float(iteration[0]), float(iteration[0]))
-    start, end = iteration[after - 1], iteration[after]
-    d0, d1 = _log(distance[after - 1 : after + 1])
-    share = (d0 - math.log(target)) / (d0 - d1)
-    crossing = (end / start) ** share * start if start > 0 else share * end
-    return Crossing(float(crossing), float(start), float(end))
+    budget = max((int(at) for result in results for at in result.iteration[-1:]), default=0)
+    rows = []
+    for number, result in enumerate(results):
+        run, optimum = result.run, problem.optimum(result.run.bias)
+        distance = result.loss - optimum.loss
+        rows.append(
+            {
+                "key": number, "problem": name, "p": problem.p, "depth": run.depth,
+                "width": run.width, "bias": run.bias, "start": repr(run.start),
+                "rule": repr(run.rule), "seed": run.seed, "rate": run.rate,
+                "weight_decay": run.weight_decay, "budget": budget, "status": result.status,
+                "diverged_at": result.diverged_at, "iteration": result.iteration,
+                "distance": distance, "floor": optimum.error,
+                "final": distance[-1] if result.status == "completed" else math.inf,
+            }
+        )  # fmt: skip
+    return pd.DataFrame(rows).astype({"diverged_at": "Int64"})
 
 
-def distance_at(iteration: ArrayLike, distance: ArrayLike, at: ArrayLike) -> np.ndarray:
-    """Distance at iterations `at` ≥ 1, log-log interpolated; +inf past the curve's end."""
-    iteration, distance = _curve(iteration, distance)
-    at = np.asarray(at, dtype=float)
-    if np.any(at < 1):
-        raise ValueError(f"iteration {at.min():g}: the log axis starts at iteration 1")
-    positive = iteration > 0
-    if not positive.any():
-        return np.full(at.shape, math.inf)
-    logs = np.interp(np.log(at), np.log(iteration[positive]), _log(distance[positive]))
-    return np.where(at > iteration[-1], math.inf, np.exp(logs))
-
-
-def deviation_dex(
-    curve: tuple[ArrayLike, ArrayLike], reference: tuple[ArrayLike, ArrayLike], after: float = 1
-) -> float:
-    """Largest |log10(curve / reference)| on the reference's points from iteration `after` on.
-
-    Both are (iteration, distance). +inf where the curve ends (diverges) before the reference does.
-
-    >>> deviation_dex(([1, 10], [1.0, 0.1]), ([1, 10], [1.0, 0.2])).__round__(4)
-    0.301
-    """
-    at, value = (np.asarray(column, dtype=float) for column in reference)
-    kept = at >= max(after, 1)
-    if not kept.any():
-        raise ValueError(f"after = {after:g}: the reference ends at iteration {at.max():g}")
-    return float(np.abs(np.log10(distance_at(*curve, at[kept]) / value[kept])).max())
-
-
-def tune(frame: pd.DataFrame, *, target: float | None = None) -> pd.DataFrame:
+def tune(
+    frame: pd.DataFrame,
+    *,
+    target: float | None = None,
+    reach: Callable[..., Crossing] = iterations_to,
+) -> pd.DataFrame:
     """One rate per model: the smallest median over starts of the criterion.
 
-    The criterion is the distance at the budget, or the iterations to `target`; a diverged run
-    counts as +inf, also where it met the target before. Equal medians are decided by the median
-    final distance, then by the smaller rate. Columns beside the model's: rate, criterion (its
-    median), by_start (seed → criterion at that rate), ties (other rates, same finite median), edge
-    ('smallest' | 'largest' | 'only' rate of the grid, or ''), diverged and diverged_next_up
-    (starts diverged at this rate and at the next larger one), start_rate and start_criterion (seed
-    → the rate that is best for this start alone, and what it attains).
+    The criterion is the distance at the budget, none below the table's `floor`, or the iterations
+    to `target` as `reach` counts them (`iterations_to` or `arrival`); a diverged run counts as
+    +inf, also where it met the target before. Equal medians are decided by the median iterations to
+    the floor where there is one, then by the median final distance, then by the smaller rate.
+
+    Columns beside the model's: rate, criterion (its median), by_start (seed → criterion at that
+    rate), ties (other rates, same finite median), edge ('smallest' | 'largest' | 'only' rate of the
+    grid, or ''), diverged and diverged_next_up (starts diverged at this rate and at the next larger
+    one), start_rate and start_criterion (seed → the rate that is best for this start alone, and
+    what it attains).
 
     >>> model = dict.fromkeys(MODEL, 1) | {"seed": 0, "status": "completed"}
     >>> runs = pd.DataFrame([model | {"rate": 0.1, "final": 5}, model | {"rate": 0.2, "final": 3}])
@@ -105,19 +95,23 @@ def tune(frame: pd.DataFrame, *, target: float | None = None) -> pd.DataFrame:
     """
     if frame.empty:
         raise ValueError("no runs to tune: the table is empty")
-    reached = frame.status.eq("completed")
-    final = frame.final.where(reached, math.inf)
-    if target is None:
-        criterion = final.clip(lower=TINY)
-    else:
-        crossings = [
-            iterations_to(i, d, target).iterations if completed else math.inf
-            for i, d, completed in zip(frame.iteration, frame.distance, reached, strict=True)
+    completed = frame.status.eq("completed")
+    final = frame.final.where(completed, math.inf)
+    if "floor" in frame:
+        final = final.clip(lower=frame.floor)
+
+    def crossings(targets) -> pd.Series:
+        found = [
+            reach(run.iteration, run.distance, goal).iterations if done else math.inf
+            for run, goal, done in zip(frame.itertuples(), targets, completed, strict=True)
         ]
-        criterion = pd.Series(crossings, index=frame.index, dtype=float)
+        return pd.Series(found, index=frame.index, dtype=float)
+
+    criterion = final.clip(lower=TINY) if target is None else crossings([target] * len(frame))
     if criterion.isna().any():
         raise ValueError(f"{frame.key[criterion.isna()].tolist()}: the final distance is NaN")
-    columns = frame.assign(criterion=criterion, final=final, diverged=~reached)
+    columns = frame.assign(criterion=criterion, final=final, diverged=~completed)
+    columns["sooner"] = crossings(frame.floor) if "floor" in frame else 0.0
     return pd.DataFrame(
         [
             dict(zip(MODEL, model, strict=True)) | _tune_one(model, runs)
@@ -128,16 +122,18 @@ def tune(frame: pd.DataFrame, *, target: float | None = None) -> pd.DataFrame:
 
 def _tune_one(model: tuple, runs: pd.DataFrame) -> dict:
     rates, seeds, runs = _grid(model, runs)
-    criterion, final, diverged = (
+    criterion, sooner, final, diverged = (
         runs[column].to_numpy().reshape(len(rates), len(seeds))
-        for column in ("criterion", "final", "diverged")
+        for column in ("criterion", "sooner", "final", "diverged")
     )
     median = np.median(criterion, axis=1)
-    best = int(np.lexsort((rates, np.median(final, axis=1), median))[0])
+    order = rates, np.median(final, axis=1), np.median(sooner, axis=1), median
+    best = int(np.lexsort(order)[0])
     last = len(rates) - 1
     edges = {0: "smallest", last: "largest"} if last else {0: "only"}
     tied = (median == median[best]) & np.isfinite(median) & (rates != rates[best])
     diverged = diverged.sum(axis=1)
+    own = np.lexsort((sooner, criterion), axis=0)[0]
     return {
         "rate": float(rates[best]),
         "criterion": float(median[best]),
@@ -146,18 +142,24 @@ def _tune_one(model: tuple, runs: pd.DataFrame) -> dict:
         "edge": edges.get(best, ""),
         "diverged": int(diverged[best]),
         "diverged_next_up": int(diverged[best + 1]) if best < last else 0,
-        "start_rate": dict(zip(seeds, rates[criterion.argmin(axis=0)].tolist(), strict=True)),
+        "start_rate": dict(zip(seeds, rates[own].tolist(), strict=True)),
         "start_criterion": dict(zip(seeds, criterion.min(axis=0).tolist(), strict=True)),
     }
 
 
 def speedup(
-    frame: pd.DataFrame, *, baseline: Mapping[str, object], target: float, per_start: bool = False
+    frame: pd.DataFrame,
+    *,
+    baseline: Mapping[str, object],
+    target: float,
+    per_start: bool = False,
+    reach: Callable[..., Crossing] = iterations_to,
 ) -> pd.DataFrame:
     """How many times fewer iterations than the baseline a model needs to reach `target`.
 
-    Every model is tuned for this target (`per_start`: anew for each start) and compared with the
-    baseline (`{'depth': 1}`: the column values that select it) start by start. `speedup` is the
+    `reach` counts them: to the first crossing (`iterations_to`) or to the `arrival`. Every model is
+    tuned for this target (`per_start`: anew for each start) and compared with the baseline
+    (`{'depth': 1}`: the column values that select it) start by start. `speedup` is the
     `median_interval` of these ratios. A run that has not reached the target within the budget,
     diverged ones included, has needed more than the budget: its ratio is kept as a bound.
 
@@ -169,38 +171,30 @@ def speedup(
     >>> print(speedup(runs, baseline={"depth": 1}, target=10.0).speedup[0])
     10 [10, 10]
     """
-    return _compare(frame, baseline, target, per_start)
+    return _compare(frame, baseline, target, per_start, reach)
 
 
 def gain_at_budget(
     frame: pd.DataFrame, *, baseline: Mapping[str, object], per_start: bool = False
 ) -> pd.DataFrame:
     """Ratio of distances left at the budget, baseline's over the model's; else like `speedup`."""
-    return _compare(frame, baseline, None, per_start)
+    return _compare(frame, baseline, None, per_start, iterations_to)
 
 
-def speedups(
-    frame: pd.DataFrame,
-    *,
-    baseline: Mapping[str, object],
-    targets: Sequence[float],
-    per_start: bool = False,
-) -> pd.DataFrame:
+def speedups(frame: pd.DataFrame, *, targets: Sequence[float], **options) -> pd.DataFrame:
     """Stack `speedup` for several targets; rows by target, then by model."""
-    tables = [
-        speedup(frame, baseline=baseline, target=target, per_start=per_start) for target in targets
-    ]
+    tables = [speedup(frame, target=target, **options) for target in targets]
     return pd.concat(tables, ignore_index=True)
 
 
-def _compare(frame, baseline, target, per_start):
+def _compare(frame, baseline, target, per_start, reach):
     for shared in ("problem", "p", "budget"):
         if frame[shared].nunique() > 1:
             raise ValueError(
                 f"{shared} = {sorted(frame[shared].unique())}: models are compared on one; "
                 "select it first"
             )
-    tuned = tune(frame, target=target)
+    tuned = tune(frame, target=target, reach=reach)
     unknown = set(baseline) - set(MODEL)
     if unknown or not baseline:
         raise ValueError(f"baseline names {sorted(unknown)}; allowed are {', '.join(MODEL)}")
@@ -265,17 +259,3 @@ def _grid(model: tuple, runs: pd.DataFrame) -> tuple[np.ndarray, list[int], pd.D
     if missing:
         raise ValueError(f"{name}: not run, (rate, seed) = {missing}; run or leave out the rate")
     return rates, seeds, runs.sort_values(["rate", "seed"])
-
-
-def _curve(iteration: ArrayLike, distance: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    iteration, distance = (np.asarray(column, dtype=float) for column in (iteration, distance))
-    if not 0 < distance.size <= iteration.size or not np.isfinite(distance).all():
-        raise ValueError(
-            f"{distance.size} distances on {iteration.size} iterations: a curve has at least one, "
-            "no more than iterations, all finite (a diverged one ends before it diverges)"
-        )
-    return iteration[: distance.size], distance
-
-
-def _log(distance: np.ndarray) -> np.ndarray:
-    return np.log(np.maximum(distance, TINY))

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel_core.engine.batch import Batch, Run
+from accel_core.models import whole
 from accel_core.problem import Problem
 
 Array = NDArray[np.float64]
@@ -53,7 +54,7 @@ def record_points(iterations: int, per_decade: int = 30) -> NDArray[np.int64]:
 
 def train(
     problem: Problem,
-    runs: Sequence[Run],
+    runs: Sequence[Run] | Run,
     iterations: int,
     *,
     record_at: Sequence[int] | None = None,
@@ -61,9 +62,10 @@ def train(
     dtype=np.float64,
     device: str = "cpu",
     progress: Callable[[Batch], None] | None = None,
-) -> list[Result]:
+) -> list[Result] | Result:
     """Trains every run on the problem for `iterations` full-batch steps, on one core, or on a GPU
-    with `device="cuda"` (see `device`, which was never run on one by its authors).
+    with `device="cuda"` (see `device`, which was never run on one by its authors). A single run in
+    place of several gives its result in place of a list.
 
     `record_at`: iterations at which losses are taken (default: `record_points`); `states_at`: those
     at which the parameters are kept. A run ends as 'completed', or as 'diverged' at the first
@@ -79,8 +81,10 @@ def train(
     >>> lost.status, lost.diverged_at
     ('diverged', 20)
     """
-    if not (isinstance(iterations, int | np.integer) and iterations >= 0):
-        raise ValueError(f"iterations = {iterations!r}: must be a whole number, zero or more")
+    if isinstance(runs, Run):
+        options = {"record_at": record_at, "states_at": states_at, "progress": progress}
+        return train(problem, [runs], iterations, dtype=dtype, device=device, **options)[0]
+    iterations = whole("iterations", iterations, 0)
     points = record_points(iterations) if record_at is None else np.asarray(sorted(record_at))
     results: list[Result | None] = [None] * len(runs)
     groups: dict[tuple, list[int]] = {}

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from accel_core.intervals import Estimate, median_interval
 from accel_core.rules import EndToEnd
 from accel_core.statistics import distance_at
-from accel_core.theory import saddle
+from accel_core.theory import escape as saddle
 from report import figure_data, figures, side_runs
 from report.claims import emulation, printed
 from report.claims.base import Runs, select

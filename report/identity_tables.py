@@ -9,7 +9,7 @@ import pandas as pd
 
 from accel_core.intervals import Estimate, median_interval
 from accel_core.rules import GradientDescent, Momentum
-from accel_core.theory import saddle
+from accel_core.theory import escape as saddle
 from accel_core.training import record_points
 from report import figure_data, figures, side_runs
 from report.claims import identity, printed, races

@@ -11,6 +11,7 @@ import pandas as pd
 
 from accel_core.datasets import DataUnavailable
 from accel_core.intervals import Estimate, median_interval
+from accel_core.sharpness import single_layer_sharpness
 from accel_core.statistics import tune
 from accel_core.training import Run, train
 from report import figure_data, figures
@@ -31,7 +32,6 @@ __all__ = [
     "implied_table",
     "largest_stable",
     "offset_note",
-    "sharpness",
     "single_precision",
 ]
 
@@ -271,13 +271,6 @@ def draw_candidates(frame: pd.DataFrame) -> None:
     axes.legend()
 
 
-def sharpness(problem, W: np.ndarray) -> float:
-    """Largest eigenvalue of the Hessian of the ℓp loss at W (1, d): p(p−1)/n Σ |r|^{p−2} x xᵀ."""
-    r = problem.X @ W.ravel() - problem.y[:, 0]
-    weights = problem.p * (problem.p - 1) / len(r) * np.abs(r) ** (problem.p - 2)
-    return float(np.linalg.eigvalsh((problem.X.T * weights) @ problem.X)[-1])
-
-
 def draw_limit(rows, points: int = 25) -> None:
     """The single layer's limit 2/sharpness along its recorded path, against the implied rate."""
     _, (axes,) = figures.panels(1)
@@ -295,13 +288,12 @@ def draw_limit(rows, points: int = 25) -> None:
     matrices = row.arrays["trace"].reshape(late.sum(), -1)
     chosen = np.unique(np.linspace(0, late.sum() - 1, points).astype(int))
     tau = row.spec["run"]["rate"] * row.series["iteration"][late][chosen]
-    limits = np.array([2 / sharpness(problem, matrices[i]) for i in chosen])
+    limits = np.array([2 / single_layer_sharpness(problem, matrices[i]) for i in chosen])
     axes.plot(tau, limits, color=figures.depth_colour(1), label="plain: 2 / sharpness")
     axes.plot(tau, 19 * limits, color=figures.depth_colour(1), ls=":",
               label="heavy ball 0.9, as effective rate")  # fmt: skip
-    axes.axhline(
-        2 / sharpness(problem, np.zeros(problem.d)), color="0.6", lw=1, label="plain, at W = 0"
-    )
+    at_zero = 2 / single_layer_sharpness(problem, np.zeros(problem.d))
+    axes.axhline(at_zero, color="0.6", lw=1, label="plain, at W = 0")
     axes.set(xscale="log", yscale="log", xlabel="rate × iterations", ylabel="largest stable rate")
     axes.legend()
 

@@ -13,8 +13,8 @@ from accel_core.initializers import IdentityOffset, NearZero
 from accel_core.intervals import median_interval
 from accel_core.rules import AdaDelta, AdaGrad, Adam, EndToEnd, GradientDescent, Momentum
 from accel_core.statistics import tune
-from accel_core.theory.saddle import LEFT
-from accel_core.theory.saddle import escape_times as flow_times
+from accel_core.theory.escape import LEFT
+from accel_core.theory.escape import escape_times as flow_times
 from accel_core.training import Batch, Run, train
 from report.compute import frame
 from report.experiments import ADADELTA, ADAGRAD, ADAM, ProblemSpec

@@ -48,7 +48,7 @@ class Run:
     """
 
     depth: int = 1
-    width: int = 1
+    width: int | tuple[int, ...] = 1
     bias: bool = False
     start: Initializer = field(default_factory=NearZero)
     seed: int = 0
@@ -67,7 +67,8 @@ class Run:
                 f"EndToEnd emulates depth on a single layer without bias: got depth {self.depth}, "
                 f"bias {self.bias}; the emulated depth is EndToEnd(depth=…)"
             )
-        self.architecture  # noqa: B018  raises on bad depth or width
+        for name in ("depth", "width"):  # plain ints, whatever kind of whole number was given
+            object.__setattr__(self, name, getattr(self.architecture, name))
 
     @property
     def architecture(self) -> Architecture:
@@ -86,7 +87,6 @@ class Data:
 
     def __init__(self, problem: Problem, bias: bool, eigen: bool, dtype):
         self.problem, self.bias, self.k, self.d = problem, bias, problem.k, problem.d
-        self.optimum = problem.optimum(bias) if problem.p == 2 else None
         D = problem.d + bias
         lanes = LINE // np.dtype(dtype).itemsize
         self.basis = None
@@ -148,11 +148,8 @@ class Data:
     def loss(self, W: Array) -> Array:
         """Losses (m,) of end-to-end rows W (m·k, D) in the trained basis."""
         if self.problem.p == 2:
-            # optimum + a square: exact near the optimum, where the loss itself would cancel
-            m = self.problem.moments.with_bias() if self.bias else self.problem.moments
             ends = self.original(W).reshape(-1, self.k, self.d + self.bias)
-            gaps = ends - self.optimum.end_to_end
-            return self.optimum.loss + np.array([np.vdot(gap @ m.xx, gap) for gap in gaps])
+            return self.problem.losses(ends, self.bias)
         rows = -(-len(W) // kernels.TILE) * kernels.TILE
         padded, total = np.zeros((rows, self.D), self.dtype), np.zeros(rows, self.dtype)
         padded[: len(W)] = W

@@ -10,20 +10,24 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.integrate import solve_ivp
 
+from accel_core.models import balancedness, end_to_end, imbalance, require_chain
+
+__all__ = [
+    "Matrix",
+    "Weights",
+    "defect",
+    "descend",
+    "end_to_end",
+    "end_to_end_velocity",
+    "gradient_flow",
+    "imbalance",
+    "integrate",
+    "layer_gradients",
+    "misprinted_imbalance",
+]
+
 Matrix = NDArray[np.float64]
 Weights = Sequence[Matrix]
-
-
-def end_to_end(weights: Weights) -> Matrix:
-    """Return the end-to-end matrix W_N⋯W_1 of shape (k, d); paper, section 4.
-
-    Raises ValueError where neighbouring shapes do not fit.
-    """
-    _require_chain(weights)
-    product = weights[0]
-    for layer in weights[1:]:
-        product = layer @ product
-    return product
 
 
 def layer_gradients(weights: Weights, gradient: Matrix) -> list[Matrix]:
@@ -67,21 +71,6 @@ def end_to_end_velocity(weights: Weights, gradient: Matrix, weight_decay: float 
     return velocity
 
 
-def imbalance(weights: Weights) -> list[Matrix]:
-    """Return D_j = W_{j+1}ᵀW_{j+1} − W_jW_jᵀ, shape (n_j, n_j), for j = 1, …, N−1.
-
-    The network is *balanced* where all of them vanish (paper, Theorem 1, condition on the start).
-
-    Implements eq-balanced.
-
-    >>> imbalance([np.eye(2), np.diag([2.0, 1.0])])[0]
-    array([[3., 0.],
-           [0., 0.]])
-    """
-    _require_chain(weights)
-    return [after.T @ after - before @ before.T for before, after in pairwise(weights)]
-
-
 def misprinted_imbalance(weights: Weights) -> list[Matrix]:
     """Return W_{j+1}ᵀW_{j+1} − W_jᵀW_j: the condition as one of the sources misprints it.
 
@@ -98,7 +87,7 @@ def misprinted_imbalance(weights: Weights) -> list[Matrix]:
 
 def defect(weights: Weights) -> float:
     """Return max_j ‖D_j‖ in the spectral norm; 0 for one layer."""
-    return max((float(np.linalg.norm(gap, 2)) for gap in imbalance(weights)), default=0.0)
+    return balancedness(weights, norm=2)
 
 
 def gradient_flow(
@@ -161,7 +150,7 @@ def integrate(
 
 def _neighbourhoods(weights: Weights, shape: tuple[int, ...]) -> list[tuple[Matrix, Matrix]]:
     """Return (W_{j-1}⋯W_1, W_N⋯W_{j+1}) for every j, identities at the ends."""
-    _require_chain(weights)
+    require_chain(weights)
     outputs, inputs = weights[-1].shape[0], weights[0].shape[1]
     if shape != (outputs, inputs):
         raise ValueError(
@@ -174,14 +163,3 @@ def _neighbourhoods(weights: Weights, shape: tuple[int, ...]) -> list[tuple[Matr
     for layer in weights[:0:-1]:
         after.append(after[-1] @ layer)
     return list(zip(before, after[::-1], strict=True))
-
-
-def _require_chain(weights: Weights) -> None:
-    if not weights:
-        raise ValueError("no layers were given: a linear network has at least one matrix")
-    for number, (before, after) in enumerate(pairwise(weights), start=1):
-        if after.shape[1] != before.shape[0]:
-            raise ValueError(
-                f"W_{number + 1} of shape {after.shape} cannot follow W_{number} of shape "
-                f"{before.shape}: its number of columns must be {before.shape[0]}"
-            )

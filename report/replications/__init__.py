@@ -1,6 +1,6 @@
 """Two replications of the paper run again, and what leads from their outcome to the paper's.
 
-store → levy_wang (with relu) → starts, bursts (with sharpness), walk → depth_map. `rows` and
+store → levy_wang (with relu) → starts, bursts, walk → depth_map. `rows` and
 `table` give an experiment's runs by name: looked up in the record, computed where missing.
 """
 

@@ -16,11 +16,11 @@ import pandas as pd
 
 from accel_core.initializers import TorchDefault
 from accel_core.models import Architecture, end_to_end
+from accel_core.sharpness import Curvature
 from accel_core.training import Run, train
 from report.record import Row
 from report.replications.levy_wang import ARCHITECTURES, REPORT_SPLIT, parts
 from report.replications.levy_wang import STARTS as REPORT_STARTS
-from report.replications.sharpness import Curvature
 from report.replications.store import Outcome, Task
 
 __all__ = ["LEVELS", "Landscape", "Trace", "landscape_table", "landscapes", "trace_table", "traces"]

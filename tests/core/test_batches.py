@@ -231,7 +231,7 @@ class TestClosedForm:
         batch = Batch(Problem(*data(), 2.0), [Run(rate=1e-3), Run(rate=1e-4)])
         assert batch.cost == 0
         batch.advance(10**15)  # would take years
-        optimum = batch.data.optimum.loss
+        optimum = batch.data.problem.optimum().loss
         assert batch.data.loss(batch.end_to_end()[1]) == pytest.approx(optimum, rel=1e-14)
 
     def test_serves_plain_gradient_descent_in_double_precision_only(self):

@@ -13,10 +13,9 @@ from accel_core.initializers import (
     NearZero,
     SemiOrthogonal,
     TorchDefault,
-    balancedness,
     factor_balanced,
 )
-from accel_core.models import Architecture, end_to_end
+from accel_core.models import Architecture, balancedness, end_to_end
 from accel_core.training import Run
 
 SIZES = (40, 30, 50, 20)

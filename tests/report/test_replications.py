@@ -15,6 +15,7 @@ from accel_core.initializers import factor_balanced
 from accel_core.intervals import Estimate
 from accel_core.models import Architecture
 from accel_core.problem import Problem
+from accel_core.sharpness import Curvature
 from report.compute import MissingRuns
 from report.record import Record, Row
 from report.replications import (
@@ -30,7 +31,6 @@ from report.replications import (
     walk_tables,
 )
 from report.replications.levy_wang import ARCHITECTURES, Draw
-from report.replications.sharpness import Curvature
 
 ROOT = Path(__file__).resolve().parents[2]
 

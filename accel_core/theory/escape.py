@@ -1,4 +1,4 @@
-"""How long a deep linear network of hidden width 1 stays at the saddle at zero.
+"""The escape from zero: how long a deep linear network of hidden width 1 stays at that saddle.
 
 Near zero the gradient G of the convex loss is that at W = 0. Along e = −G/‖G‖ the layers' gradient
 flow is ċ = ‖G‖ a_2⋯a_N, ȧ_j = ‖G‖ c ∏_{i≠j} a_i with c = ⟨W_1, e⟩ and a_j = W_j (one number

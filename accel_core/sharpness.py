@@ -1,4 +1,8 @@
-"""Sharpness: the largest eigenvalue of the Hessian of the training loss in all parameters."""
+"""Sharpness: the largest eigenvalue of the Hessian of a training loss.
+
+Of a network's loss in all its parameters: `Curvature`. Of the single layer's loss in W: the closed
+form `single_layer_sharpness`. Gradient descent on a quadratic is stable below rate 2/sharpness.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +11,36 @@ import torch
 from numpy.typing import NDArray
 from scipy.sparse.linalg import LinearOperator, eigsh
 
-from accel_core.models import Architecture
+from accel_core.models import Architecture, end_to_end
 from accel_core.problem import Problem
 
-__all__ = ["Curvature"]
+__all__ = ["Curvature", "single_layer_hessian", "single_layer_sharpness"]
 
 Array = NDArray[np.float64]
+
+
+def single_layer_hessian(problem: Problem, end_to_end: Array) -> Array:
+    """Hessian (d, d) of the loss of one output at W (1, d): p(p−1)/n Σ |r|^{p−2} x xᵀ.
+
+    For p = 2 that is 2XᵀX/n, whatever W is. `ValueError` for several outputs.
+    """
+    if problem.k != 1:
+        raise ValueError(f"{problem.k} outputs: this Hessian is for one; pass each output alone")
+    if problem.X is None:
+        return 2 * problem.moments.xx
+    r = problem.X @ np.ravel(end_to_end) - problem.y[:, 0]
+    weights = problem.p * (problem.p - 1) / len(r) * np.abs(r) ** (problem.p - 2)
+    return (problem.X.T * weights) @ problem.X
+
+
+def single_layer_sharpness(problem: Problem, end_to_end: Array) -> float:
+    """Largest eigenvalue of `single_layer_hessian`.
+
+    >>> problem = Problem([[1.0, 0.0], [0.0, 2.0]], [1.0, 1.0], p=4)
+    >>> single_layer_sharpness(problem, np.zeros((1, 2)))
+    24.0
+    """
+    return float(np.linalg.eigvalsh(single_layer_hessian(problem, end_to_end))[-1])
 
 
 class Curvature:
@@ -31,15 +59,11 @@ class Curvature:
 
     def loss(self, flat: torch.Tensor) -> torch.Tensor:
         """The loss as a differentiable function of the flat parameters."""
-        weights, biases = self._unpack(flat)
-        W = weights[0]
-        b = biases[0][:, None] if biases else None
-        for j, layer in enumerate(weights[1:], start=1):
-            W, b = layer @ W, layer @ b + biases[j][:, None] if biases else None
+        W = end_to_end(*self.shape.unpack(flat, self.problem.d, self.problem.k))
         if self.problem.p == 2:
-            W = torch.hstack([W, b]) if biases else W
             return (W @ self._xx * W).sum() - 2 * (W * self._xy.T).sum() + self._yy.trace()
-        r = self._X @ W.T - self._y + (b.T if biases else 0)
+        d = self.problem.d
+        r = self._X @ W[:, :d].T - self._y + (W[:, d] if self.shape.bias else 0)
         return r.abs().pow(self.problem.p).sum(1).mean()
 
     def gradient(self, flat: Array) -> Array:
@@ -65,6 +89,3 @@ class Curvature:
         # 'LA': the largest, not the largest in absolute value: a saddle may be steeper downwards
         values, vectors = eigsh(operator, k=1, which="LA", v0=start, tol=1e-6)
         return float(values[0]), vectors[:, 0]
-
-    def _unpack(self, flat: torch.Tensor):
-        return self.shape.unpack(flat, self.problem.d, self.problem.k)
