@@ -150,7 +150,8 @@ class Problem:
         if best.condition < optimum.FACTORED:
             m = self.moments.with_bias() if bias else self.moments
             gaps = ends - best.end_to_end
-            return best.loss + np.array([np.vdot(gap @ m.xx, gap) for gap in gaps])
+            squares = np.array([np.vdot(gap @ m.xx, gap) for gap in gaps])
+            return np.maximum(best.loss + squares, 0.0)  # a square may round to just below zero
         R, z, rest = self._factors(bias)
         return rest + np.array([np.sum((W @ R.T - z.T) ** 2) for W in ends])
 
