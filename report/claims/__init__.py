@@ -1,20 +1,11 @@
 """Every testable sentence of the sources, its criterion, and the verdict that the record gives."""
 
+import pkgutil
 from collections.abc import Iterable, Mapping
+from importlib import import_module
 
 import pandas as pd
 
-from report.claims import (
-    ava,
-    blogs,
-    convolutional,
-    emulation,
-    explicit,
-    identity,
-    levy_wang,
-    theory,
-    tuned_rates,
-)
 from report.claims.base import (
     CONDITION,
     NOT_REPRODUCED,
@@ -53,18 +44,11 @@ def _assembled(*chapters: Iterable[Claim]) -> tuple[Claim, ...]:
     return claims
 
 
+# A new chapter's claims are a module of this package with a tuple CLAIMS, and nothing else.
+_MODULES = [import_module(f"{__name__}.{it.name}") for it in pkgutil.iter_modules(__path__)]
+
 #: Every claim of every source.
-CLAIMS = _assembled(
-    tuned_rates.CLAIMS,
-    levy_wang.CLAIMS,
-    ava.CLAIMS,
-    blogs.CLAIMS,
-    emulation.CLAIMS,
-    explicit.CLAIMS,
-    identity.CLAIMS,
-    convolutional.CLAIMS,
-    theory.CLAIMS,
-)
+CLAIMS = _assembled(*(module.CLAIMS for module in _MODULES if hasattr(module, "CLAIMS")))
 
 
 def table(

@@ -11,6 +11,7 @@ import pandas as pd
 
 from accel_core.intervals import Estimate
 from report.claims.base import CONDITION, NOT_REPRODUCED, OUTCOMES, REPRODUCED, SOURCES, UNTESTED
+from report.paths import NOTEBOOKS
 
 NAMES = {
     "paper": "Arora, Cohen, Hazan (2018)",
@@ -38,6 +39,12 @@ for (const box of document.querySelectorAll('.claims')) {
   box.querySelector('form').hidden = false;
   show();
 }
+const open = () => {
+  const entry = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  if (entry?.matches('details.claim')) { entry.open = true; entry.scrollIntoView(); }
+};
+addEventListener('hashchange', open);
+open();
 """
 
 
@@ -76,13 +83,13 @@ class Page:
         return "\n".join(lines)
 
 
-def page(table: pd.DataFrame, linked: Collection[str] = ()) -> Page:
+def page(table: pd.DataFrame) -> Page:
     """Show `claims.table`, or some of its rows, at the end of a notebook's cell.
 
-    `linked`: slugs of chapters to link to, pages beside the one that shows this. An entry's id is
-    the claim's: `claims.html#tuned-l4-depth3` opens at it.
+    An entry's id is the claim's, and leads to it: `40-claims.html#tuned-l4-depth3` opens it. Each
+    links to the chapter that shows its runs, where there is such a page beside this one.
     """
-    return Page(table, linked)
+    return Page(table, {path.stem for path in NOTEBOOKS.glob("[0-9][0-9]-*.md")})
 
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:
@@ -104,7 +111,7 @@ def _entry(row, linked: frozenset[str]) -> str:
         f'data-outcome="{escape(row.outcome)}"><summary>{MARKS[row.outcome]} '
         f"{escape(row.sentence)} <em>{escape(row.outcome)}</em></summary>{condition}"
         f"{_evidence(row.evidence)}<p>{escape(NAMES[row.source])}, {escape(row.place)}. "
-        f"Chapter {chapter}. <code>{escape(row.id)}</code></p></details>"
+        f'Chapter {chapter}. <a href="#{escape(row.id)}">Link to this claim</a>.</p></details>'
     )
 
 

@@ -63,10 +63,12 @@ def test_filter_offers_the_entries_own_values():
         assert {entry.get(f"data-{name}") for entry in tree.iter("details")} <= set(values)
 
 
-def test_chapters_are_linked_where_they_exist():
-    assert not list(parsed(page(JUDGED)._repr_html_()).iter("a"))
-    linked = parsed(page(JUDGED, linked=["20-tuned-rates"])._repr_html_())
-    assert {link.get("href") for link in linked.iter("a")} == {"20-tuned-rates.html"}
+def test_each_entry_links_to_itself_and_to_its_chapter_where_there_is_one(monkeypatch, tmp_path):
+    (tmp_path / "20-tuned-rates.md").touch()
+    monkeypatch.setattr("report.claims.page.NOTEBOOKS", tmp_path)
+    links = [link.get("href") for link in parsed(page(JUDGED)._repr_html_()).iter("a")]
+    assert {link for link in links if link[0] != "#"} == {"20-tuned-rates.html"}
+    assert {link[1:] for link in links if link[0] == "#"} == set(JUDGED.id)
 
 
 def test_markdown_has_a_row_per_claim_and_keeps_its_columns():
