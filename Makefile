@@ -69,6 +69,10 @@ book: $(READY)  ## execute the chapters, build the pages strictly, say which pag
 pdf: book  ## the book as one PDF (needs Chromium)
 	@$(BIN)/python -m report pdf
 
+slides: $(READY)  ## a talk, one HTML file: build/slides.html
+	@$(MAKE) --jobs $(JOBS) chapters
+	@$(BIN)/python -m report slides
+
 chapters: $(EXECUTED)
 	@:
 book/executed/%.ipynb: notebooks/%.ipynb $(INPUTS)

@@ -218,6 +218,20 @@ def pdf() -> int:
     return 0
 
 
+def slides() -> int:
+    """Write a talk, one HTML file, from the executed chapters: build/slides.html."""
+    from report.slides import SlideError, write
+
+    out = ROOT / "build" / "slides.html"
+    try:
+        count = write(out)
+    except SlideError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(f"{out}: {count} slides")
+    return 0
+
+
 def readme() -> int:
     """Write what is generated anew: README.md's sections, its figure, contents, parameters."""
     from report.commands import parameter_page
@@ -293,7 +307,7 @@ def parser() -> argparse.ArgumentParser:
         help="say what there is to compute, "
         "how long it would take, and how much memory; compute nothing",
     )
-    for function in (pdf, readme, outputs, costs):
+    for function in (pdf, slides, readme, outputs, costs):
         add(function)
     return top
 
