@@ -1,4 +1,4 @@
-"""Crossings, tuning and speed-ups: values derived by hand, and what must hold for any curve."""
+"""Run tables, tuning and speed-ups: values derived by hand, and what must hold for any runs."""
 
 import math
 
@@ -8,103 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accel_core.statistics import (
-    deviation_dex,
-    distance_at,
-    gain_at_budget,
-    iterations_to,
-    speedup,
-    speedups,
-    tune,
-)
-
-# --- crossings
-
-CURVE = [0, 1, 10, 100], [200, 100, 10, 1]
-
-
-@pytest.mark.parametrize(
-    ("target", "crossing"),
-    [
-        (10**1.5, (10**0.5, 1, 10)),  # distance 100/t between 1 and 10
-        (10, (10, 1, 10)),  # met exactly at a recorded iteration
-        (200 / math.sqrt(2), (0.5, 0, 1)),  # log distance half way, iteration linear from 0
-        (300, (0, 0, 0)),  # met at the start
-        (0.9, (math.inf, 100, math.inf)),  # censored
-    ],
-)
-def test_crossing_by_hand(target, crossing):
-    assert tuple(iterations_to(*CURVE, target)) == pytest.approx(crossing)
-
-
-def test_the_first_of_several_crossings_counts():
-    crossing = iterations_to([0, 1, 2, 4, 8], [9, 4, 1, 4, 0.5], 2)
-    assert tuple(crossing) == pytest.approx((math.sqrt(2), 1, 2))
-
-
-def test_a_distance_rounded_below_zero_is_reached():
-    crossing = iterations_to([0, 1, 2], [1, 1e-3, -1e-17], 1e-8)
-    assert 1 < crossing.iterations < 2
-
-
-@given(
-    st.floats(0.1, 3), st.floats(-3, 3), st.lists(st.integers(1, 10**6), min_size=2, unique=True)
-)
-def test_power_laws_are_interpolated_exactly(exponent, log_scale, iterations):
-    """d = (t/s)^-a meets the target (t₀/s)^-a at t₀, wherever t₀ lies between two recorded ones."""
-    at = np.sort(np.array(iterations, dtype=float))
-    distance = (at / 10**log_scale) ** -exponent
-    middle = math.sqrt(at[0] * at[-1])
-    target = float((middle / 10**log_scale) ** -exponent)
-    crossing = iterations_to(at, distance, target)
-    assert crossing.iterations == pytest.approx(middle, rel=1e-9)
-    assert crossing.before <= crossing.iterations <= crossing.after * (1 + 1e-12)
-    assert distance_at(at, distance, crossing.iterations) == pytest.approx(target, rel=1e-9)
-
-
-@given(st.lists(st.floats(1e-6, 1e6), min_size=2, max_size=20), st.floats(1e-6, 1e6))
-def test_crossing_is_bracketed_and_later_for_smaller_targets(distance, target):
-    iteration = np.arange(len(distance))
-    crossing = iterations_to(iteration, distance, target)
-    if math.isinf(crossing.iterations):
-        assert min(distance) > target
-    else:
-        slack = 1e-9 * len(distance)
-        assert crossing.before - slack <= crossing.iterations <= crossing.after + slack
-    later = iterations_to(iteration, distance, target / 2).iterations
-    assert later >= crossing.iterations * (1 - 1e-12)
-
-
-@pytest.mark.parametrize("target", [0, -1, math.nan, math.inf])
-def test_a_target_is_positive_and_finite(target):
-    with pytest.raises(ValueError, match="positive, finite"):
-        iterations_to(*CURVE, target)
-
-
-@pytest.mark.parametrize("distance", [[], [1, math.nan], [1, math.inf], [1, 2, 3]])
-def test_a_curve_is_finite_and_on_its_axis(distance):
-    with pytest.raises(ValueError, match="a curve has at least one"):
-        iterations_to([0, 1], distance, 1)
-
-
-def test_distance_past_the_end_and_before_the_log_axis():
-    assert distance_at(*CURVE, [1, 100, 101]) == pytest.approx([100, 1, math.inf])
-    assert distance_at([0], [5], 3) == math.inf
-    with pytest.raises(ValueError, match="starts at iteration 1"):
-        distance_at(*CURVE, 0.5)
-
-
-def test_deviation_is_the_largest_on_the_reference_points_after():
-    # curve 100/t, so the reference is off by -0.3 at 2, +0.03 at 20, -0.02 at 50 dex
-    reference = [2, 20, 50], [50 * 10**0.3, 5 * 10**-0.03, 2 * 10**0.02]
-    assert deviation_dex(CURVE, reference) == pytest.approx(0.3)
-    assert deviation_dex(CURVE, reference, after=3) == pytest.approx(0.03)
-    assert deviation_dex(CURVE, reference, after=20) == pytest.approx(0.03)
-    assert deviation_dex(CURVE, reference, after=21) == pytest.approx(0.02)
-    with pytest.raises(ValueError, match="ends at iteration 50"):
-        deviation_dex(CURVE, reference, after=51)
-    assert deviation_dex(CURVE, ([20, 200], [5, 1])) == math.inf
-
+from accel_core.curves import arrival
+from accel_core.initializers import IdentityOffset
+from accel_core.problem import Problem
+from accel_core.rules import Momentum
+from accel_core.statistics import MODEL, gain_at_budget, run_table, speedup, speedups, tune
+from accel_core.training import Run, train
 
 # --- tuning
 
@@ -246,6 +155,86 @@ def test_incomplete_and_repeated_grids_are_refused():
     table.loc[1, "final"] = math.nan
     with pytest.raises(ValueError, match=r"1-0.1-1.*NaN"):
         tune(table)
+
+
+def oscillating(depth, rate, late):
+    """At or below 1 from iteration 100 on, but for a burst at 500; with `late`, at the end too."""
+    curve = {0: 9.0, 100: 0.5, 500: 3.0, 800: 0.5, BUDGET: 2.0 if late else 0.4}
+    return run(depth, rate, 0, 50) | {
+        "iteration": np.array(list(curve)),
+        "distance": np.array(list(curve.values())),
+        "final": curve[BUDGET],
+    }
+
+
+def test_an_oscillating_curve_is_no_arrival():
+    """By the first crossing the bursting rate wins; it arrives later than the calm one, or never"""
+    for late in (False, True):
+        runs = pd.DataFrame([run(1, 0.1, 0, 300), oscillating(1, 0.2, late)])
+        assert tune(runs, target=1).rate[0] == 0.2
+        tuned = tune(runs, target=1, reach=arrival).iloc[0]
+        assert (tuned.rate, tuned.criterion) == (0.1, 300)
+    runs = pd.DataFrame([run(1, 0.1, 0, 300), oscillating(2, 0.1, True)])
+    assert only(speedup(runs, baseline={"depth": 1}, target=1)).speedup.low > 3
+    row = only(speedup(runs, baseline={"depth": 1}, target=1, reach=arrival))
+    assert row.censored == 1
+    assert (row.speedup.low, row.speedup.high) == (0, pytest.approx(0.3))
+
+
+# --- distances below what the optimum is known to
+
+
+def well_conditioned():
+    """A problem that every model solves to round-off, at many rates."""
+    rng = np.random.default_rng(4)
+    X = rng.standard_normal((200, 3))
+    return Problem(X, X @ [1.0, -0.5, 0.25] + 0.1 * rng.standard_normal(200))
+
+
+def test_at_the_floor_the_one_that_gets_there_first_wins():
+    problem = well_conditioned()
+    rates = (0.01, 0.02, 0.05, 0.1, 0.2)
+    start = IdentityOffset()
+    runs = [Run(n, start=start, seed=s, rate=r) for n in (1, 2, 3) for s in (0, 1) for r in rates]
+    table = run_table(problem, train(problem, runs, 10_000))
+    floor = problem.optimum().error
+    assert (table.final.abs() < floor).mean() > 0.8  # ties, in which round-off would decide
+    tuned = tune(table)
+    assert (tuned.criterion == floor).all()
+    # plain descent on a near-isotropic quadratic: the larger the rate, the sooner
+    assert tuned.rate[0] == 0.2 and tuned.start_rate[0] == {0: 0.2, 1: 0.2}
+    for _, model in tuned.iterrows():
+        sooner = tune(table[table.depth == model.depth], target=floor)
+        assert sooner.rate[0] == model.rate
+    gains = gain_at_budget(table, baseline={"depth": 1})
+    assert [str(gain) for gain in gains.speedup] == ["1 [1, 1]"] * 2  # ties, not noise's ratio
+
+
+def test_the_floor_is_of_the_size_of_what_is_left_at_the_optimum():
+    """Not far above it either: distances of a few times the floor are still told apart."""
+    for p in (2, 3.0, 4):
+        problem = Problem(well_conditioned().X, well_conditioned().y, p)
+        (result,) = train(problem, [Run(rate=0.1)], 100_000)
+        optimum = problem.optimum()
+        left = np.abs(result.loss[-20:] - optimum.loss).max()
+        assert left <= optimum.error < 1e-13 * optimum.loss
+
+
+# --- the run table
+
+
+def test_the_run_table_says_what_was_run_and_how_it_ended():
+    problem = well_conditioned()
+    runs = [Run(2, 3, rule=Momentum(0.5), rate=0.1, seed=7), Run(rate=5.0)]
+    table = run_table(problem, train(problem, runs, 100), "mine")
+    assert set(MODEL) <= set(table)
+    kept, lost = table.itertuples()
+    assert (kept.problem, kept.p, kept.depth, kept.width, kept.seed) == ("mine", 2.0, 2, 3, 7)
+    assert (kept.start, kept.rule) == ("NearZero(std=0.01)", "Momentum(beta=0.5, nesterov=False)")
+    assert (kept.status, lost.status, lost.final) == ("completed", "diverged", math.inf)
+    assert kept.final == kept.distance[-1] and kept.iteration[-1] == kept.budget == 100
+    assert lost.diverged_at > lost.iteration[-1] and pd.isna(kept.diverged_at)
+    tune(table)
 
 
 # --- speed-ups

@@ -1,4 +1,4 @@
-"""The library as a stranger has it: from a wheel, away from the clone, with the README's example."""
+"""The library as a stranger has it: from a wheel, away from the clone; the README's example."""
 
 import os
 import re
