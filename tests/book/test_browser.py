@@ -81,6 +81,28 @@ def test_page_from_a_server(chromium, served, page):
         assert here.requests[0].startswith(served)
 
 
+# ---- what a reader meets -------------------------------------------------------------------------
+
+CHAPTERS = [page for page in contents() if page.startswith("executed/")]
+LOOKED_UP = {"executed/40-claims"}
+
+
+@pytest.mark.parametrize("page", [it for it in CHAPTERS if it not in LOOKED_UP])
+def test_the_first_screen_has_the_answer_and_a_figure(chromium, page):
+    path = built(page)
+    with browser.visit(chromium, path.as_uri(), f"{HTML.as_uri()}/") as here:
+        assert browser.first_screen(here) == []
+
+
+def test_the_experiments_and_the_replications_are_read_in_45_screens(chromium):
+    lengths = {}
+    for page in CHAPTERS:
+        if "20" <= page.removeprefix("executed/")[:2] <= "33":
+            with browser.visit(chromium, built(page).as_uri(), f"{HTML.as_uri()}/") as here:
+                lengths[page] = round(browser.screens(here), 1)
+    assert sum(lengths.values()) <= 45, lengths
+
+
 def test_the_folder_leads_to_the_landing_page(chromium, served):
     with chromium.new_context() as context:
         page = context.new_page()
@@ -181,6 +203,16 @@ def test_a_planted_fault_is_found(chromium, tmp_path, fault):
     page.write_text(WHOLE.format(FAULTS[fault]), encoding="utf8")
     kind = fault if "(" in fault else fault.split()[0]
     assert any(it.startswith(kind) for it in all_findings(chromium, page))
+
+
+def test_a_figure_below_the_first_screen_is_found(chromium, tmp_path):
+    page = tmp_path / "page.html"
+    svg = '<svg class="figure" width="100" height="400"></svg>'
+    body = f'<article><p style="margin-top: 600px">{"word " * 30}</p>{svg}</article>'
+    page.write_text(WHOLE.format(body), encoding="utf8")
+    with browser.visit(chromium, page.as_uri(), f"{tmp_path.as_uri()}/") as here:
+        (found,) = browser.first_screen(here)
+    assert found.startswith("first screen: the first figure ends at 1")
 
 
 def test_a_page_without_faults_has_no_findings(chromium, tmp_path):

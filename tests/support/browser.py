@@ -128,6 +128,30 @@ def overflow(here: Visit) -> list[str]:
     return found
 
 
+def first_screen(here: Visit) -> list[str]:
+    """What a reader misses before scrolling: an answer below the title, and a whole figure."""
+    text, bottom = here.page.evaluate(
+        """() => {
+          const part = document.querySelector("article");
+          const figure = part.querySelector("img, svg.figure, canvas");
+          const above = [...part.querySelectorAll("p")].filter(it => figure && it.checkVisibility()
+            && it.compareDocumentPosition(figure) & Node.DOCUMENT_POSITION_FOLLOWING);
+          return [above.map(it => it.textContent).join(" "),
+                  figure ? figure.getBoundingClientRect().bottom : Infinity];
+        }"""
+    )
+    found = [] if len(text.split()) >= 20 else ["first screen: no answer above the first figure"]
+    if bottom > here.page.viewport_size["height"]:
+        found.append(f"first screen: the first figure ends at {bottom:.0f} px")
+    return found
+
+
+def screens(here: Visit) -> float:
+    """The page's length in screens."""
+    height = here.page.evaluate("document.querySelector('article').scrollHeight")
+    return height / here.page.viewport_size["height"]
+
+
 def links(here: Visit) -> list[str]:
     """Links into the folder whose file, or whose anchor in the file, is not there."""
     found = []
