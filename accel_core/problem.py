@@ -39,8 +39,8 @@ class Moments:
 
     @classmethod
     def of(cls, X: Array, y: Array) -> Moments:
-        """The moments of X (n, d) and y (n, k)."""
-        n = len(X)
+        """The moments of X (n, d) and y (n, k) or (n,)."""
+        n, y = len(X), y[:, None] if np.ndim(y) == 1 else y
         return cls(X.T @ X / n, X.T @ y / n, y.T @ y / n, X.mean(0), y.mean(0), n)
 
     def with_bias(self) -> Moments:
