@@ -4,6 +4,11 @@ import os
 
 import pytest
 from data_files import FOLDER
+from hypothesis import settings
+
+# No test measures time: a busy machine is no failure.
+settings.register_profile("ours", deadline=None, max_examples=60)
+settings.load_profile("ours")
 
 AT_HAND = FOLDER.is_dir()  # the data sets
 

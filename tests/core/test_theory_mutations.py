@@ -52,6 +52,7 @@ NAMED = [
     (circulation, "curl", "np.outer(w, twist)", "np.outer(twist, w)"),
     (two_points, "monotone_constant", "2 - 2 / depth", "1 - 1 / depth"),
     (two_points, "_step", "(depth - 1.0)", "depth"),
+    (two_points, "crawl", "2 - 2 / depth", "2 - 1 / depth"),
     (warmup, "dropped_term", "rate ** 2", "rate"),
     (warmup, "coefficients", "scalar ** 2", "scalar"),
     (limits, "escape_time", "2 / depth - 1", "2 / depth"),
