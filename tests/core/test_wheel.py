@@ -52,7 +52,7 @@ def test_the_wheel_holds_the_library_alone(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = [name for name in archive.namelist() if ".dist-info/" not in name]
         assert {name.split("/")[0] for name in names} == {"accel_core"}
-        assert {Path(name).suffix for name in names} == {".py"}
+        assert {Path(name).suffix for name in names} == {".py", ".txt"}  # and the checksums
         text = "".join(archive.read(name).decode("utf8") for name in names)
     for word in (str(ROOT), "import report", "from report", "book/", "notebooks/"):
         assert word not in text
