@@ -26,6 +26,8 @@ __all__ = [
     "depth_colour",
     "diverged",
     "end_label",
+    "label_at",
+    "millions",
     "panels",
     "plain_ticks",
     "printed",
@@ -136,14 +138,18 @@ class _EndLabel(Annotation):
         super().update_positions(renderer)
 
 
+def label_at(axes: Axes, x: float, y: float, text: str, **style) -> None:
+    """Writes `text` right of the point (x, y), apart from the panel's other ones."""
+    style = {"fontsize": 9, "va": "center", "ha": "left", "zorder": 5} | style
+    style["transform"] = IdentityTransform()  # as `Axes.annotate` does: the text sets its own
+    label = _EndLabel(text, (x, y), (3, 0), textcoords="offset points", **style)
+    axes.add_artist(label).set_clip_on(False)
+
+
 def end_label(axes: Axes, figure: str, curve: str, text: str, **style) -> None:
     """Writes `text` beside the last point of a printed curve, apart from the panel's other ones."""
     iteration, value = printed_curve(figure, curve)
-    style = {"fontsize": 9, "va": "center", "ha": "left", "zorder": 5} | style
-    style["transform"] = IdentityTransform()  # as `Axes.annotate` does: the text sets its own
-    last = (iteration[-1], value[-1])
-    label = _EndLabel(text, last, (3, 0), textcoords="offset points", **style)
-    axes.add_artist(label).set_clip_on(False)
+    label_at(axes, iteration[-1], value[-1], text, **style)
 
 
 def curves(
@@ -187,6 +193,12 @@ class _Plain(LogFormatter):
 
     def __call__(self, x, pos=None):
         return f"{x:g}" if super().__call__(x, pos) else ""
+
+
+def millions(axes: Axes) -> None:
+    """A linear axis of iterations, in millions."""
+    axes.set_xlabel("iterations, in millions")
+    axes.xaxis.set_major_formatter(lambda x, _: f"{x / 1e6:g}")
 
 
 def plain_ticks(axes: Axes) -> None:

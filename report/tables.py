@@ -99,7 +99,7 @@ class Table:
     full: pd.DataFrame
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, str]:
-        cells = self.shown.copy().astype(object)
+        cells = self.shown.rename_axis(columns=None).astype(object)
         for column in cells:
             form = self.formats.get(column, number)
             cells[column] = cells[column].map(form.format if isinstance(form, str) else form)

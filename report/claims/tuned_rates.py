@@ -188,18 +188,22 @@ def either_way(runs: Runs) -> Verdict:
     return _compare(runs, _late(4, 3, lower=1) + _late(2, 3, upper=1))
 
 
+def after(p: float, depth: int) -> int:
+    """The iteration from which on a printed curve is compared."""
+    return L4_AFTER if p == 4 else SINGLE_LAYER_AFTER if depth == 1 else DEEP_L2_AFTER
+
+
 def curve_matches(runs: Runs, p: int, depth: int) -> Verdict:
     """Deviation of the median start from the printed curve: tuned rate, else any of the grid."""
-    single_l2 = (p, depth) == (2, 1)
-    allowed = SINGLE_LAYER_DEX if single_l2 else OTHER_DEX
-    after = SINGLE_LAYER_AFTER if single_l2 else DEEP_L2_AFTER if p == 2 else L4_AFTER
+    allowed = SINGLE_LAYER_DEX if (p, depth) == (2, 1) else OTHER_DEX
+    begin = after(p, depth)
     printed = select(runs(PRINTED), figure=f"fig4_l{p}", curve=f"depth{depth}")
     ours = all_starts(select(runs(EXPERIMENT), p=p, depth=depth))
     reference = (printed.iteration, printed.value)
     by_rate = {
         rate: median_interval(
             [
-                deviation_dex((i, d), reference, after)
+                deviation_dex((i, d), reference, begin)
                 for i, d in zip(group.iteration, group.distance, strict=True)
             ]
         )
@@ -208,8 +212,8 @@ def curve_matches(runs: Runs, p: int, depth: int) -> Verdict:
     (tuned,) = tune(ours).rate
     nearest = min(by_rate, key=lambda rate: (by_rate[rate].median_low, rate))
     evidence = {
-        f"dex after iteration {after:,}, tuned rate {tuned:g}": by_rate[tuned],
-        f"dex after iteration {after:,}, nearest rate {nearest:g}": by_rate[nearest],
+        f"dex after iteration {begin:,}, tuned rate {tuned:g}": by_rate[tuned],
+        f"dex after iteration {begin:,}, nearest rate {nearest:g}": by_rate[nearest],
     }
     if by_rate[tuned].median_high <= allowed:
         return Verdict(REPRODUCED, evidence)
