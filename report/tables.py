@@ -72,6 +72,8 @@ def _real(value: float, digits: int, places: int | None) -> str:
 
 def _estimate(value: Estimate, digits: int) -> str:
     ends = (value.median_low, value.median_high, value.low, value.high)
+    if isinf(min(ends)):  # every run diverged
+        return "∞"
     largest = max((abs(end) for end in ends if isfinite(end) and end), default=1.0)
     decimals = digits - 1 - floor(log10(largest))
     shown = [round(end, decimals) if isfinite(end) else end for end in ends]
