@@ -114,7 +114,6 @@ class TorchDefault(Initializer):
 @dataclass(frozen=True)
 class Balanced(Initializer):
     """W_{j+1}ᵀW_{j+1} = W_jW_jᵀ, with a drawn end-to-end matrix N(0, std²): `factor_balanced`.
-
     Implements eq-balanced.
 
     >>> from accel_core.models import balancedness
@@ -155,10 +154,9 @@ class EndToEndOf(NearZero):
 def factor_balanced(product: Array, sizes: Sequence[int], rng: np.random.Generator) -> list[Array]:
     """Balanced weights of the given sizes whose product W_N⋯W_1 is `product` (n_N, n_0).
 
-    With product = U S Vᵀ, W_j = Q_j S^{1/N} Q_{j−1}ᵀ for random Q_j with orthonormal columns,
-    Q_0 = V and Q_N = U. Raises `ValueError` where a hidden width is below the rank.
-
-    Implements eq-balanced.
+    With product = U S Vᵀ, W_j = Q_j S^{1/N} Q_{j−1}ᵀ for random Q_j with orthonormal columns, Q_0 =
+    V and Q_N = U. Raises `ValueError` where a hidden width is below the rank. Implements
+    eq-balanced.
     """
     if np.shape(product) != (sizes[-1], sizes[0]):
         raise ValueError(

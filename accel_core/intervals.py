@@ -93,19 +93,6 @@ def median_interval(
     )
 
 
-def t_interval(ratios: ArrayLike, *, level: float = 0.95) -> tuple[float, float, float]:
-    """Geometric mean of positive ratios with Student's interval of their logs: (mean, low, high).
-
-    Covers `level` if log ratios are normal, which five starts cannot show: a companion of
-    `median_interval`, not a replacement. Censored ratios are refused: they have no mean.
-    """
-    logs = np.log(_positive(ratios))
-    if logs.size < 2:
-        raise ValueError("t_interval needs two ratios or more")
-    half = stats.t.ppf((1 + level) / 2, logs.size - 1) * stats.sem(logs)
-    return tuple(float(np.exp(logs.mean() + shift)) for shift in (0.0, -half, half))
-
-
 def bootstrap_interval(
     values: ArrayLike,
     statistic: Callable = np.mean,
@@ -158,10 +145,3 @@ def holm(p_values: ArrayLike) -> np.ndarray:
 
 def _inside(low: float, high: float, lower: float, upper: float) -> bool:
     return (lower == -math.inf or low > lower) and (upper == math.inf or high < upper)
-
-
-def _positive(ratios: ArrayLike) -> np.ndarray:
-    ratios = np.asarray(ratios, dtype=float)
-    if not ((ratios > 0) & np.isfinite(ratios)).all():
-        raise ValueError("a censored or non-positive ratio has no log: use median_interval")
-    return ratios

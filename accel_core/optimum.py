@@ -17,10 +17,10 @@ Array = NDArray[np.float64]
 
 EPS = float(np.finfo(float).eps)
 ROUND_OFF = 1e-14  # relative, of a loss that is a mean of thousands of terms
-# From this condition number of X on, ‖W*‖ is so large that (W−W*)ᵀM(W−W*) cancels: it is off by up
-# to ε·condition² of the label's variance. The loss is then computed from a factor of X.
+#: From this condition number of X on, ‖W*‖ is so large that (W−W*)ᵀM(W−W*) cancels: it is off by up
+#: to ε·condition² of the label's variance. The loss is then computed from a factor of X.
 FACTORED = 1e5
-# From this one on a warning is given: of the optimum's 16 digits the moments keep four.
+#: From this one on a warning is given: of the optimum's 16 digits the moments keep four.
 WARNED = 1e6
 
 

@@ -38,7 +38,7 @@ __all__ = [
     "tune",
 ]
 
-# What makes two runs runs of one model; they may differ in rate and seed only.
+#: What makes two runs runs of one model; they may differ in rate and seed only.
 MODEL = ("problem", "p", "depth", "width", "bias", "start", "rule", "weight_decay", "budget")
 
 

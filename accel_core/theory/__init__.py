@@ -28,7 +28,7 @@ from accel_core.theory.layers import (
     layer_gradients,
     misprinted_imbalance,
 )
-from accel_core.theory.limits import escape_threshold, escape_time, turning_rate, unbalanced_bound
+from accel_core.theory.limits import escape_threshold, escape_time, unbalanced_bound
 from accel_core.theory.objectives import Quadratic, Radial, Separable
 from accel_core.theory.orders import (
     Order,
@@ -139,6 +139,5 @@ __all__ = [
     "singular_system",
     "stable_rates",
     "trajectory",
-    "turning_rate",
     "unbalanced_bound",
 ]

@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from accel_core.initializers import factor_balanced
+from accel_core.models import Array
 from accel_core.theory import layers
 from accel_core.theory.layers import Matrix, Weights
 
@@ -167,6 +167,6 @@ def field_size(case: Case) -> float:
     return case.depth * top ** (2 - 2 / case.depth) * norm(case.gradient)
 
 
-def norm(array: NDArray[np.float64]) -> float:
+def norm(array: Array) -> float:
     """Return the Frobenius norm as a float."""
     return float(np.linalg.norm(array))

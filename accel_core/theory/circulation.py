@@ -98,7 +98,7 @@ def adaptive_integral(field: Field, curve: list[Piece]) -> float:
 
 
 def area_integral(
-    curl_at: Callable[[Vector], NDArray[np.float64]],
+    curl_at: Callable[[Vector], Vector],
     plane: tuple[Vector, Vector],
     inner: float,
     outer: float,
@@ -121,15 +121,12 @@ def area_integral(
     return float(total * np.pi * (outer - inner))
 
 
-def curl(
-    w: Vector, gradient: Vector, hessian: NDArray[np.float64], depth: int
-) -> NDArray[np.float64]:
+def curl(w: Vector, gradient: Vector, hessian: Vector, depth: int) -> Vector:
     """Return ∂_jF_k − ∂_kF_j of Claim 2's field F at w ≠ 0, shape (d, d).
 
-    (N−1)‖w‖^{−2/N} ( (N−2)/N · g∧w + (Hw)∧w ), where x∧w = xwᵀ − wxᵀ: it is 0 everywhere,
-    and F a gradient, exactly where (N−2)/N · ∇L¹(w) + ∇²L¹(w)·w is parallel to w.
-
-    Implements thm-curl, eq-curl.
+    (N−1)‖w‖^{−2/N} ( (N−2)/N · g∧w + (Hw)∧w ), where x∧w = xwᵀ − wxᵀ: it is 0 everywhere, and F a
+    gradient, exactly where (N−2)/N · ∇L¹(w) + ∇²L¹(w)·w is parallel to w. Implements thm-curl,
+    eq-curl.
     """
     twist = (depth - 2) / depth * gradient + hessian @ w
     wedge = np.outer(twist, w) - np.outer(w, twist)
@@ -138,7 +135,6 @@ def curl(
 
 def half_annulus_constant(depth: int, inner: float, outer: float) -> float:
     """Return ∮F·dw for a constant gradient of norm 1: 2(R^a − r^a)(N−1)(N−2)/(3N−2), a = 3−2/N.
-
     Implements thm-no-regularizer, eq-loop.
     """
     a = 3 - 2 / depth
@@ -150,9 +146,8 @@ def half_annulus_lower_bound(
 ) -> float:
     """Return the least that ∮F·dw can be where ‖dL¹/dW(w) − dL¹/dW(0)‖ ≤ ``deviation`` for ‖w‖ ≤ R.
 
-    The constant part at 0 gives ``half_annulus_constant``; on the segments the rest is stretched
-    by at most N‖w‖^{2−2/N}, on the arcs, which run across w, by ‖w‖^{2−2/N} (proof of Theorem 2).
-
+    The constant part at 0 gives ``half_annulus_constant``; on the segments the rest is stretched by
+    at most N‖w‖^{2−2/N}, on the arcs, which run across w, by ‖w‖^{2−2/N} (proof of Theorem 2).
     Implements thm-lower-bound, eq-lower-bound.
     """
     a = 3 - 2 / depth
@@ -169,9 +164,7 @@ def isotropic_potential(
     """Return ‖w‖⟨w, U⟩ + ∫_0^{‖w‖} 2s f'(s) ds over the last axis: for N = 2 and
     L¹(w) = ⟨w, U⟩ + f(‖w‖), the function whose gradient is Claim 2's field.
 
-    ``radial_moment`` maps ‖w‖ to that integral.
-
-    Implements thm-two-layers, eq-potential.
+    ``radial_moment`` maps ‖w‖ to that integral. Implements thm-two-layers, eq-potential.
     """
     length = np.linalg.norm(w, axis=-1)
     return length * (w @ slope) + radial_moment(length)

@@ -1,8 +1,8 @@
 """Checks of the dynamics: warm-up, balancedness, Theorem 1, Claims 1 and 2, and their limits."""
 
 import numpy as np
-from numpy.typing import NDArray
 
+from accel_core.models import Array
 from accel_core.theory import layers, limits, preconditioning, warmup
 from accel_core.theory.check import (
     EPS,
@@ -17,9 +17,7 @@ from accel_core.theory.check import (
 from accel_core.theory.layers import Matrix, Weights
 
 
-def warmup_identity(
-    w_1: NDArray[np.float64], w_2: float, g: NDArray[np.float64], rate: float
-) -> Check:
+def warmup_identity(w_1: Array, w_2: float, g: Array, rate: float) -> Check:
     """The product's step is the first-order rule plus the dropped term, exactly."""
     new_1, new_2 = warmup.factored_step(w_1, w_2, g, rate)
     rule = warmup.coefficients(w_1, w_2, g, rate)
@@ -43,7 +41,7 @@ def warmup_memory(rng: np.random.Generator, steps: int, dimension: int) -> Check
     return Check("thm-memory", norm(w - rebuilt), ROUNDINGS * steps * EPS * size)
 
 
-def warmup_history(w_1: NDArray[np.float64], w_2: float, gradients: Matrix, rate: float) -> Check:
+def warmup_history(w_1: Array, w_2: float, gradients: Matrix, rate: float) -> Check:
     """The exact weights rebuild w_1w_2 after descent along any gradients (t, d)."""
     start, scalars, size = w_1, [w_2], norm(w_1)
     for g in gradients:
@@ -59,7 +57,6 @@ def warmup_history(w_1: NDArray[np.float64], w_2: float, gradients: Matrix, rate
 
 def imbalance_conserved(weights: Weights, gradient: Matrix, weight_decay: float) -> Check:
     """dD_j/dt = −2λD_j under the flow, for any weights, balanced or not.
-
     Checks thm-balance, eq-balance-flow.
     """
     slopes = layers.layer_gradients(weights, gradient)
@@ -77,7 +74,6 @@ def imbalance_conserved(weights: Weights, gradient: Matrix, weight_decay: float)
 
 def imbalance_step(weights: Weights, gradient: Matrix, rate: float, weight_decay: float) -> Check:
     """One step of descent changes D_j to (1−ηλ)²D_j + η²(G_{j+1}ᵀG_{j+1} − G_jG_jᵀ), exactly.
-
     Checks thm-drift, eq-drift.
     """
     slopes = layers.layer_gradients(weights, gradient)
@@ -149,7 +145,7 @@ def escape(depth: int, start: float, end: float, slope: float) -> Check:
     """The escape time's formula against the differential equation that it solves."""
     time = limits.escape_time(depth, start, end, slope)
 
-    def speed(_: float, state: NDArray[np.float64]) -> NDArray[np.float64]:
+    def speed(_: float, state: Array) -> Array:
         return depth * slope * state ** (2 - 2 / depth)
 
     reached = layers.integrate(speed, np.array([start]), np.array([0.0, time]), 1e-12)[-1, 0]

@@ -34,7 +34,6 @@ def layer_gradients(weights: Weights, gradient: Matrix) -> list[Matrix]:
     """Return ∂L^N/∂W_j = (W_N⋯W_{j+1})ᵀ · dL¹/dW · (W_{j-1}⋯W_1)ᵀ for j = 1, …, N.
 
     ``gradient`` is dL¹/dW at the end-to-end matrix, shape (k, d); paper, proof of Theorem 1.
-
     Implements eq-layer-gradient.
     """
     return [
@@ -46,7 +45,6 @@ def descend(
     weights: Weights, gradient: Matrix, rate: float, weight_decay: float = 0.0
 ) -> list[Matrix]:
     """Return the weights after one step W_j ← (1 − ηλ)W_j − η ∂L^N/∂W_j on every layer at once.
-
     Implements eq-layer-descent.
     """
     gradients = layer_gradients(weights, gradient)
@@ -60,7 +58,6 @@ def end_to_end_velocity(weights: Weights, gradient: Matrix, weight_decay: float 
     """Return d/dt (W_N⋯W_1), shape (k, d), under the layers' gradient flow, by the product rule.
 
     Nothing is assumed of the weights: this is the side of Theorem 1 that knows the layers.
-
     Implements eq-product-rule.
     """
     velocity = np.zeros_like(end_to_end(weights))
@@ -93,25 +90,24 @@ def defect(weights: Weights) -> float:
 def gradient_flow(
     weights: Weights,
     gradient_of: Callable[[Matrix], Matrix],
-    times: NDArray[np.float64],
+    times: Matrix,
     weight_decay: float = 0.0,
     rtol: float = 1e-11,
 ) -> list[list[Matrix]]:
     """Integrate Ẇ_j = −∂L^N/∂W_j − λW_j and return the weights at every one of ``times``.
 
     Dormand-Prince of order 8 (``scipy.integrate.solve_ivp``); RuntimeError if it gives up.
-
     Implements eq-layer-descent.
     """
     shapes = [layer.shape for layer in weights]
     cuts = np.cumsum([layer.size for layer in weights])[:-1]
 
-    def unpack(state: NDArray[np.float64]) -> list[Matrix]:
+    def unpack(state: Matrix) -> list[Matrix]:
         return [
             part.reshape(shape) for part, shape in zip(np.split(state, cuts), shapes, strict=True)
         ]
 
-    def right_hand_side(_: float, state: NDArray[np.float64]) -> NDArray[np.float64]:
+    def right_hand_side(_: float, state: Matrix) -> Matrix:
         layers = unpack(state)
         slopes = layer_gradients(layers, gradient_of(end_to_end(layers)))
         return -np.concatenate([slope.ravel() for slope in slopes]) - weight_decay * state
@@ -121,11 +117,8 @@ def gradient_flow(
 
 
 def integrate(
-    right_hand_side: Callable[[float, NDArray[np.float64]], NDArray[np.float64]],
-    start: NDArray[np.float64],
-    times: NDArray[np.float64],
-    rtol: float,
-) -> NDArray[np.float64]:
+    right_hand_side: Callable[[float, Matrix], Matrix], start: Matrix, times: Matrix, rtol: float
+) -> Matrix:
     """Return the states, one row a time, of an initial value problem (absolute tolerance rtol/100).
 
     The absolute tolerance is below the relative one because weights near zero matter: their

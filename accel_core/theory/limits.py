@@ -3,7 +3,6 @@
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
 from accel_core.theory.layers import Matrix, Weights, imbalance
 
@@ -12,10 +11,9 @@ def escape_time(depth: int, start: float, end: float, slope: float) -> float:
     """Return the time in which ‖w‖ grows from ``start`` to ``end`` along −∇L¹, of norm ``slope``.
 
     One output, w along the descent direction, gradient taken as constant: d‖w‖/dt =
-    N‖w‖^{2−2/N}·slope (Claim 2). Linear for N = 1, logarithmic for N = 2, and
-    (start^{−(1−2/N)} − end^{−(1−2/N)})/((N−2)·slope) beyond. ValueError unless 0 < start ≤ end.
-
-    Implements thm-escape, eq-escape.
+    N‖w‖^{2−2/N}·slope (Claim 2). Linear for N = 1, logarithmic for N = 2, and (start^{−(1−2/N)} −
+    end^{−(1−2/N)})/((N−2)·slope) beyond. ValueError unless 0 < start ≤ end. Implements thm-escape,
+    eq-escape.
     """
     if not (0 < start <= end and slope > 0):
         raise ValueError(
@@ -30,10 +28,9 @@ def escape_time(depth: int, start: float, end: float, slope: float) -> float:
 def escape_threshold(depth: int, weight_decay: float, slope: float) -> float:
     """Return the ‖w‖ below which weight decay λ pulls w to 0 for good, N ≥ 3: (λ/slope)^{N/(N−2)}.
 
-    d‖w‖/dt = N‖w‖(‖w‖^{1−2/N}·slope − λ). For N = 2 no such norm exists (w escapes where
-    slope > λ), for N = 1 zero is no rest point: ValueError.
-
-    Implements thm-decay-threshold, eq-decay-threshold.
+    d‖w‖/dt = N‖w‖(‖w‖^{1−2/N}·slope − λ). For N = 2 no such norm exists (w escapes where slope >
+    λ), for N = 1 zero is no rest point: ValueError. Implements thm-decay-threshold,
+    eq-decay-threshold.
     """
     if depth < 3:
         raise ValueError(f"depth {depth}: the threshold exists from depth 3 up")
@@ -44,26 +41,11 @@ def unbalanced_bound(weights: Weights, gradient: Matrix) -> float:
     """Return a bound on ‖velocity − Theorem 1's‖ (spectral) for two layers: (‖W_1‖+‖W_2‖)‖D‖^½‖G‖.
 
     (W_2W_2ᵀ)² = WWᵀ + W_2DW_2ᵀ and the square root is operator monotone, so W_2W_2ᵀ differs from
-    (WWᵀ)^½ by at most ‖W_2‖·‖D‖^½; likewise for W_1. ValueError for another depth.
-
-    Implements thm-unbalanced, eq-unbalanced-bound.
+    (WWᵀ)^½ by at most ‖W_2‖·‖D‖^½; likewise for W_1. ValueError for another depth. Implements
+    thm-unbalanced, eq-unbalanced-bound.
     """
     if len(weights) != 2:
         raise ValueError(f"{len(weights)} layers: the bound is derived for two")
     (gap,) = imbalance(weights)
     norms = sum(float(np.linalg.norm(layer, 2)) for layer in weights)
     return norms * math.sqrt(np.linalg.norm(gap, 2)) * float(np.linalg.norm(gradient, 2))
-
-
-def turning_rate(w: NDArray[np.float64], gradient: NDArray[np.float64], depth: int) -> float:
-    """Return d(cos θ)/d(log ‖w‖) at depth N, θ between w (d,) and the constant −gradient.
-
-    From Claim 2: the radial speed is N‖w‖^{2−2/N}cos θ, the turning speed ‖w‖^{1−2/N}sin θ, so
-    d cos θ / d log ‖w‖ = sin²θ/(N cos θ): depth fixes the direction before it is aligned.
-
-    Implements eq-turning.
-    """
-    cosine = float(-(w @ gradient) / (np.linalg.norm(w) * np.linalg.norm(gradient)))
-    if cosine <= 0:
-        raise ValueError(f"cos θ = {cosine:.3g}: w must have a component along −gradient")
-    return (1 - cosine**2) / (depth * cosine)

@@ -1,9 +1,9 @@
 """Checks of Theorem 2's line integrals and of the two-point problem."""
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.integrate import quad
 
+from accel_core.models import Array
 from accel_core.theory import circulation, preconditioning, two_points
 from accel_core.theory.check import EPS, Check
 from accel_core.theory.check import norm as length
@@ -11,7 +11,7 @@ from accel_core.theory.layers import Matrix
 from accel_core.theory.objectives import Quadratic, Radial, Separable
 
 Objective = Quadratic | Radial | Separable
-Plane = tuple[NDArray[np.float64], NDArray[np.float64]]
+Plane = tuple[Array, Array]
 
 
 def theorem_2_constant(depth: int, inner: float, outer: float, plane: Plane) -> list[Check]:
@@ -30,7 +30,7 @@ def theorem_2_any(
 ) -> list[Check]:
     """Two quadratures of the line integral against Green's area integral of the curl formula."""
 
-    def curl_at(w: NDArray[np.float64]) -> Matrix:
+    def curl_at(w: Array) -> Matrix:
         return circulation.curl(w, objective.gradient(w), objective.hessian(w), depth)
 
     area = circulation.area_integral(curl_at, plane, inner, outer)
@@ -96,9 +96,7 @@ def monotone_rate(power: float, depth: int) -> Check:
     return Check("thm-monotone-rate", abs(reach - 1), 1.1 * missed + 64 * EPS)
 
 
-def compiled_step(
-    w: NDArray[np.float64], ratio: float, power: float, depth: int, rate: float
-) -> Check:
+def compiled_step(w: Array, ratio: float, power: float, depth: int, rate: float) -> Check:
     """The compiled two-point step is Claim 2's update."""
     objective = Separable(np.array([ratio, 1.0]), power)
     field = preconditioning.single_output_field(w, objective.gradient(w), depth)

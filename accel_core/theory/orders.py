@@ -5,10 +5,10 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.integrate import simpson
 from scipy.stats import linregress, t, theilslopes
 
+from accel_core.models import Array
 from accel_core.theory.layers import (
     Matrix,
     Weights,
@@ -35,7 +35,7 @@ class Order(NamedTuple):
         return f"{self.exponent:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
 
-def fit_order(sizes: NDArray[np.float64], errors: NDArray[np.float64]) -> Order:
+def fit_order(sizes: Array, errors: Array) -> Order:
     """Fit errors ~ sizes^exponent by least squares on logarithms; Student's interval.
 
     ValueError for fewer than three points or a value that is not positive.
@@ -46,7 +46,7 @@ def fit_order(sizes: NDArray[np.float64], errors: NDArray[np.float64]) -> Order:
     return Order(float(fit.slope), float(fit.slope - half), float(fit.slope + half))
 
 
-def robust_order(sizes: NDArray[np.float64], errors: NDArray[np.float64]) -> Order:
+def robust_order(sizes: Array, errors: Array) -> Order:
     """Fit as ``fit_order`` does, but by the median of all pairs' slopes (Theil and Sen), with the
     95 % interval of Kendall's test: for counts of which some fall far out of line.
     """
@@ -92,9 +92,7 @@ def predicted_drift(weights: Weights, gradient_of: GradientOf, horizon: float) -
     """Return the limit of ``balance_drift``/η as η → 0, for a balanced start.
 
     One step changes D_j by exactly η²(G_{j+1}ᵀG_{j+1} − G_jG_jᵀ), so the drift is η times the
-    integral of that along the flow (Simpson's rule on 401 points).
-
-    Implements eq-drift-limit.
+    integral of that along the flow (Simpson's rule on 401 points). Implements eq-drift-limit.
     """
     times = np.linspace(0.0, horizon, 401)
     path = gradient_flow(weights, gradient_of, times)
@@ -108,7 +106,7 @@ def predicted_drift(weights: Weights, gradient_of: GradientOf, horizon: float) -
 def flow_gap(
     weights: Weights,
     gradient_of: GradientOf,
-    times: NDArray[np.float64],
+    times: Array,
     weight_decay: float = 0.0,
     threshold: float | None = None,
 ) -> float:
@@ -127,7 +125,6 @@ def flow_gap(
 def emulation_gap(weights: Weights, gradient_of: GradientOf, rate: float, horizon: float) -> float:
     """Return the largest distance over the time ``horizon`` between W_e of the network under
     gradient descent and the single layer under Claim 2's update, from the same W_e, one output.
-
     Implements thm-emulation.
     """
     layers = list(weights)
@@ -140,9 +137,7 @@ def emulation_gap(weights: Weights, gradient_of: GradientOf, rate: float, horizo
     return gap
 
 
-def _positive(
-    sizes: NDArray[np.float64], errors: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _positive(sizes: Array, errors: Array) -> tuple[Array, Array]:
     sizes, errors = np.asarray(sizes, dtype=float), np.asarray(errors, dtype=float)
     if sizes.size < 3 or not ((sizes > 0).all() and (errors > 0).all()):
         raise ValueError(

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from accel_core.models import Array
 from accel_core.theory.layers import Matrix, integrate
 
 
@@ -16,9 +16,9 @@ class SingularSystem(NamedTuple):
     """Full decomposition of a (k, d) matrix; both lists of singular values are zero-padded."""
 
     left: Matrix  # (k, k), the columns are u_r
-    left_values: NDArray[np.float64]  # (k,)
+    left_values: Array  # (k,)
     right: Matrix  # (d, d), the columns are v_r
-    right_values: NDArray[np.float64]  # (d,)
+    right_values: Array  # (d,)
 
 
 def singular_system(matrix: Matrix, threshold: float | None = None) -> SingularSystem:
@@ -58,9 +58,8 @@ def end_to_end_field(
 ) -> Matrix:
     """Return λNW + Σ_{j=1}^N [WWᵀ]^{(j−1)/N} · G · [WᵀW]^{(N−j)/N}, shape (k, d); Theorem 1.
 
-    ``threshold`` is the rank threshold of ``singular_system``.
-
-    Implements thm-end-to-end, eq-end-to-end.
+    ``threshold`` is the rank threshold of ``singular_system``. Implements thm-end-to-end,
+    eq-end-to-end.
 
     >>> end_to_end_field(np.diag([4.0, 1.0]), np.eye(2), depth=2)
     array([[8., 0.],
@@ -79,9 +78,7 @@ def end_to_end_field(
 def preconditioner(matrix: Matrix, depth: int) -> Matrix:
     """Return P_W = Σ_j [WᵀW]^{(N−j)/N} ⊗ [WWᵀ]^{(j−1)/N}, shape (kd, kd); Claim 1.
 
-    It acts on vec(G), the columns of G stacked.
-
-    Implements thm-preconditioner, eq-preconditioner.
+    It acts on vec(G), the columns of G stacked. Implements thm-preconditioner, eq-preconditioner.
 
     >>> np.linalg.eigvalsh(preconditioner(np.diag([4.0, 1.0]), depth=2)).round(6)
     array([2., 5., 5., 8.])
@@ -96,11 +93,10 @@ def preconditioner(matrix: Matrix, depth: int) -> Matrix:
     return total
 
 
-def preconditioner_eigensystem(matrix: Matrix, depth: int) -> tuple[NDArray[np.float64], Matrix]:
+def preconditioner_eigensystem(matrix: Matrix, depth: int) -> tuple[Array, Matrix]:
     """Return the kd eigenvalues of P_W and its eigenvectors vec(u_r v_{r'}ᵀ) as columns; Claim 1.
 
     The eigenvalue of (r, r') is Σ_j σ_r^{2(N−j)/N} σ_{r'}^{2(j−1)/N}, with σ^0 = 1 also at σ = 0.
-
     Implements thm-spectrum, eq-spectrum.
     """
     _require(depth, matrix, matrix)
@@ -112,14 +108,13 @@ def preconditioner_eigensystem(matrix: Matrix, depth: int) -> tuple[NDArray[np.f
     return values, np.kron(system.right, system.left)
 
 
-def adaptive_factor(w: NDArray[np.float64], depth: int) -> NDArray[np.float64]:
+def adaptive_factor(w: Array, depth: int) -> Array:
     """Return ‖w‖^{2−2/N} over the last axis, kept; at w = 0 it is 0 (1 for one layer); Claim 2."""
     return np.linalg.norm(w, axis=-1, keepdims=True) ** (2 - 2 / depth)
 
 
-def project(w: NDArray[np.float64], v: NDArray[np.float64]) -> NDArray[np.float64]:
+def project(w: Array, v: Array) -> Array:
     """Return Pr_w{v} = (w/‖w‖)⟨w/‖w‖, v⟩ over the last axis, and 0 at w = 0; Claim 2.
-
     Implements eq-projection.
     """
     length = np.linalg.norm(w, axis=-1, keepdims=True)
@@ -127,14 +122,11 @@ def project(w: NDArray[np.float64], v: NDArray[np.float64]) -> NDArray[np.float6
     return unit * np.sum(unit * v, axis=-1, keepdims=True)
 
 
-def single_output_field(
-    w: NDArray[np.float64], gradient: NDArray[np.float64], depth: int, weight_decay: float = 0.0
-) -> NDArray[np.float64]:
+def single_output_field(w: Array, gradient: Array, depth: int, weight_decay: float = 0.0) -> Array:
     """Return λNw + ‖w‖^{2−2/N}(g + (N−1) Pr_w{g}) over the last axis (…, d); Claim 2.
 
-    The update w ← w − η · field is the *emulation* of a depth-N network with one output.
-
-    Implements thm-one-output, eq-one-output.
+    The update w ← w − η · field is the *emulation* of a depth-N network with one output. Implements
+    thm-one-output, eq-one-output.
 
     >>> single_output_field(np.array([3.0, 0.0]), np.array([1.0, 1.0]), depth=2)
     array([6., 3.])
@@ -147,10 +139,9 @@ def single_output_field(
 def schatten_gradient(matrix: Matrix, depth: int) -> Matrix:
     """Return the gradient U Σ^{2/N−1} Vᵀ of (N/2)·Σ_r σ_r^{2/N}, shape (k, d), for full rank.
 
-    (N/2)Σσ^{2/N} is ½Σ_j‖W_j‖² of balanced layers, so P_W times this is NW: what Theorem 1's
-    weight decay does. ValueError where a singular value is 0: the function has a kink there.
-
-    Implements thm-decay-potential, eq-schatten.
+    (N/2)Σσ^{2/N} is ½Σ_j‖W_j‖² of balanced layers, so P_W times this is NW: what Theorem 1's weight
+    decay does. ValueError where a singular value is 0: the function has a kink there. Implements
+    thm-decay-potential, eq-schatten.
     """
     _require(depth, matrix, matrix)
     left, sigma, right = np.linalg.svd(matrix, full_matrices=False)
@@ -166,7 +157,7 @@ def end_to_end_flow(
     matrix: Matrix,
     gradient_of: Callable[[Matrix], Matrix],
     depth: int,
-    times: NDArray[np.float64],
+    times: Array,
     weight_decay: float = 0.0,
     rtol: float = 1e-11,
     threshold: float | None = None,
@@ -174,13 +165,11 @@ def end_to_end_flow(
     """Integrate Theorem 1's closed equation, knowing no layers; the matrices at ``times``.
 
     Where the rank is deficient, give a ``threshold`` above the solver's errors: these come back as
-    their (2/N)-th power, rough enough to make the solver crawl.
-
-    Implements eq-end-to-end.
+    their (2/N)-th power, rough enough to make the solver crawl. Implements eq-end-to-end.
     """
     shape = matrix.shape
 
-    def right_hand_side(_: float, state: NDArray[np.float64]) -> NDArray[np.float64]:
+    def right_hand_side(_: float, state: Array) -> Array:
         current = state.reshape(shape)
         gradient = gradient_of(current)
         return -end_to_end_field(current, gradient, depth, weight_decay, threshold).ravel()
@@ -189,7 +178,7 @@ def end_to_end_flow(
     return [state.reshape(shape) for state in states]
 
 
-def _require(depth: int, matrix: NDArray[np.float64], gradient: NDArray[np.float64]) -> None:
+def _require(depth: int, matrix: Array, gradient: Array) -> None:
     if depth != int(depth) or depth < 1:
         raise ValueError(f"depth {depth!r}: a whole number of layers from 1 up is needed")
     if matrix.shape[-1] != gradient.shape[-1]:

@@ -120,9 +120,8 @@ def monotone_constant(power: float, depth: int) -> float:
     """Return c with η = c·y_1^{−(p−2/N)} the largest rate at which w_1 never overshoots.
 
     With u = w_1/y_1 the step is u + cN u^a(1−u)^{p−1}, a = 2−2/N: it stays below 1 for all u
-    exactly where cN·max u^a(1−u)^{p−2} ≤ 1, and the maximum lies at u = a/(a+p−2).
-
-    Implements thm-monotone-rate, eq-monotone.
+    exactly where cN·max u^a(1−u)^{p−2} ≤ 1, and the maximum lies at u = a/(a+p−2). Implements
+    thm-monotone-rate, eq-monotone.
 
     >>> round(monotone_constant(4, 2), 6)
     3.375
@@ -141,9 +140,8 @@ def crawl(problem: TwoPoints, depth: int, rate: float) -> float:
     """Return the predicted iterations of coordinate 2 once w_1 ≈ y_1.
 
     Its residual r obeys ṙ = −ηy_1^{2−2/N}|r|^{p−1}, so r^{−(p−2)} grows by (p−2)ηy_1^{2−2/N} a
-    step, from 1 (y_2 = 1, w_2 ≈ 0) to ε^{−(p−2)}; for p = 2 it is log(1/r) that grows.
-
-    Implements thm-crawl, eq-crawl.
+    step, from 1 (y_2 = 1, w_2 ≈ 0) to ε^{−(p−2)}; for p = 2 it is log(1/r) that grows. Implements
+    thm-crawl, eq-crawl.
     """
     gap = problem.power - 2
     growth = (problem.tolerance**-gap - 1) / gap if gap > 0 else -math.log(problem.tolerance)
@@ -187,10 +185,7 @@ def _step(w_1, w_2, y_1, power, depth, rate):
     square = w_1 * w_1 + w_2 * w_2
     factor = _power(square, 1.0 - 1.0 / depth)
     along = (depth - 1.0) * (w_1 * g_1 + w_2 * g_2) / square if square > 0.0 else 0.0
-    return (
-        w_1 - rate * factor * (g_1 + along * w_1),
-        w_2 - rate * factor * (g_2 + along * w_2),
-    )
+    return (w_1 - rate * factor * (g_1 + along * w_1), w_2 - rate * factor * (g_2 + along * w_2))
 
 
 @njit(cache=True)

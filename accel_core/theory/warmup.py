@@ -19,33 +19,25 @@ def factored_step(
     vector: Vector, scalar: float, gradient: Vector, rate: float
 ) -> tuple[Vector, float]:
     """Return w_1 − η w_2 ∇ (d,) and w_2 − η⟨w_1, ∇⟩, both from the old values.
-
     Implements eq-warmup-product.
     """
     return vector - rate * scalar * gradient, scalar - rate * float(vector @ gradient)
 
 
 def coefficients(vector: Vector, scalar: float, gradient: Vector, rate: float) -> Coefficients:
-    """Return ρ and γ; ValueError at w_2 = 0, where γ has no meaning.
-
-    Implements eq-warmup.
-    """
+    """Return ρ and γ; ValueError at w_2 = 0, where γ has no meaning. Implements eq-warmup."""
     if scalar == 0:
         raise ValueError("w_2 = 0: γ = η w_2⁻¹ ∂L/∂w_2 is not defined; start elsewhere")
     return Coefficients(rate * scalar**2, rate * float(vector @ gradient) / scalar)
 
 
 def first_order_step(w: Vector, gradient: Vector, rule: Coefficients) -> Vector:
-    """Return w − ρ∇ − γw (d,).
-
-    Implements thm-warmup, eq-warmup.
-    """
+    """Return w − ρ∇ − γw (d,). Implements thm-warmup, eq-warmup."""
     return w - rule.adaptive_rate * gradient - rule.shrinkage * w
 
 
 def dropped_term(w: Vector, gradient: Vector, rate: float) -> Vector:
     """Return what the first-order rule leaves out of the product's exact step: η²⟨w, ∇⟩∇ (d,).
-
     Implements eq-warmup-exact.
     """
     return rate**2 * float(w @ gradient) * gradient
@@ -54,9 +46,8 @@ def dropped_term(w: Vector, gradient: Vector, rate: float) -> Vector:
 def exact_gradient_weights(scalars: Vector, rate: float) -> Vector:
     """Return −η w_2⁽ᵗ⁾ w_2⁽ᵀ⁾ for T = 0, …, t−1: the same weights, exactly.
 
-    ``scalars`` are w_2⁽⁰⁾, …, w_2⁽ᵗ⁾. With w_1⁽⁰⁾w_2⁽ᵗ⁾, Σ_T weight times ∇_T is w⁽ᵗ⁾, since
-    w_1 adds up −ηw_2∇. And 1 − γ_s = w_2⁽ˢ⁺¹⁾/w_2⁽ˢ⁾: that is where the product above comes from.
-
+    ``scalars`` are w_2⁽⁰⁾, …, w_2⁽ᵗ⁾. With w_1⁽⁰⁾w_2⁽ᵗ⁾, Σ_T weight times ∇_T is w⁽ᵗ⁾, since w_1
+    adds up −ηw_2∇. And 1 − γ_s = w_2⁽ˢ⁺¹⁾/w_2⁽ˢ⁾: that is where the product above comes from.
     Implements thm-memory, eq-memory-exact.
     """
     return -rate * scalars[-1] * scalars[:-1]
@@ -65,9 +56,7 @@ def exact_gradient_weights(scalars: Vector, rate: float) -> Vector:
 def gradient_weights(rates: Vector, shrinkages: Vector) -> Vector:
     """Return μ_τ = −ρ_τ Π_{s>τ}(1 − γ_s), shape (t,): the past gradients' weights in w at time t.
 
-    With the start's own share w⁽⁰⁾ Π_s(1 − γ_s), Σ_τ μ_τ ∇_τ is w⁽ᵗ⁾.
-
-    Implements eq-memory.
+    With the start's own share w⁽⁰⁾ Π_s(1 − γ_s), Σ_τ μ_τ ∇_τ is w⁽ᵗ⁾. Implements eq-memory.
     """
     later = np.append(np.cumprod((1 - shrinkages)[::-1])[::-1][1:], 1.0)
     return -rates * later

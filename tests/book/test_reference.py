@@ -182,15 +182,10 @@ def test_only_what_no_page_loads_is_left_out(tmp_path):
 
 # What a reader of the reference begins with; each shows how it is called.
 MAIN = """
-batches.Run parameters.check_parameters parameters.status datasets.Dataset
-datasets.load datasets.standardize experiments.Sweep experiments.experiment initializers.Balanced
-initializers.IdentityOffset initializers.NearZero initializers.SemiOrthogonal
-initializers.balancedness intervals.median_interval losses.Problem models.Architecture
-models.end_to_end own_data.read plain.LinearNetwork plain.train_plain records.Record rules.EndToEnd
-rules.GradientDescent statistics.iterations_to statistics.speedup statistics.tune
-theory.layers.imbalance theory.preconditioning.end_to_end_field
-theory.preconditioning.preconditioner theory.preconditioning.single_output_field
-theory.two_points.monotone_constant training.record_points training.train
+Architecture Balanced Dataset EndToEnd GradientDescent IdentityOffset LinearNetwork NearZero Problem
+Run SemiOrthogonal arrival balancedness end_to_end imbalance iterations_to load median_interval
+record_points single_layer_sharpness speedup standardize train tune theory.end_to_end_field
+theory.monotone_constant theory.preconditioner theory.single_output_field
 """.split()  # noqa: SIM905
 
 
@@ -203,8 +198,8 @@ def test_examples_in_docstrings_run(name):
 
 @pytest.mark.parametrize("name", MAIN)
 def test_the_main_names_have_examples(name):
-    module, _, item = name.rpartition(".")
-    value = getattr(importlib.import_module(f"accel_core.{module}"), item)
+    module, _, item = f"accel_core.{name}".rpartition(".")
+    value = getattr(importlib.import_module(module), item)
     assert len(doctest.DocTestParser().get_examples(value.__doc__)) >= 1
 
 

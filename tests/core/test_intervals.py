@@ -15,7 +15,6 @@ from accel_core.intervals import (
     holm,
     median_interval,
     share_interval,
-    t_interval,
 )
 
 POSITIVE = st.floats(1e-3, 1e3)
@@ -102,24 +101,8 @@ def test_rendering_says_what_is_censored(bounds, text):
     assert str(Estimate(*bounds, 0.9375, 5)) == text
 
 
-def test_t_interval_by_hand():
-    # logs 1, 2, 3: mean 2, standard error 1/√3, Student's 97.5 % point with 2 degrees 4.302653
-    mean, low, high = t_interval(np.exp([1, 2, 3]))
-    assert math.log(mean) == pytest.approx(2)
-    assert math.log(high) == pytest.approx(2 + 4.302653 / math.sqrt(3))
-    assert math.log(low) == pytest.approx(2 - 4.302653 / math.sqrt(3))
-
-
-@pytest.mark.parametrize("ratios", [[1, math.inf], [0, 1], [-1, 1], [1, math.nan]])
-def test_t_interval_refuses_what_has_no_log(ratios):
-    with pytest.raises(ValueError, match="use median_interval"):
-        t_interval(ratios)
-
-
 def test_one_value_and_none():
     assert median_interval([2]).coverage == 0
-    with pytest.raises(ValueError, match="two ratios"):
-        t_interval([2])
     for bad in ([], [math.nan]):
         with pytest.raises(ValueError, match="at least one value"):
             median_interval(bad)

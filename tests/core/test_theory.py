@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from accel_core import theory
 from accel_core.initializers import factor_balanced
 from accel_core.theory import dynamics_checks as dynamics
-from accel_core.theory import limits, loop_checks, orders
+from accel_core.theory import loop_checks, orders
 
 seeds = st.integers(0, 2**32 - 1).map(np.random.default_rng)
 depths = st.integers(1, 6)
@@ -192,7 +192,6 @@ square, row = np.eye(3), np.ones((1, 3))
         (lambda: theory.escape_time(2, 1.0, 0.5, 1.0), "start ≤ end"),
         (lambda: theory.escape_threshold(2, 0.1, 1.0), "from depth 3"),
         (lambda: theory.unbalanced_bound([square], square), "derived for two"),
-        (lambda: limits.turning_rate(row[0], row[0], 2), "component along"),
         (lambda: orders.fit_order([1.0, 2.0], [1.0, 2.0]), "at least three"),
         (lambda: orders.fit_order([1.0, 2.0, 3.0], [1.0, 0.0, 1.0]), "positive"),
         (lambda: theory.iterations(theory.TwoPoints(0.5), 2, [0.1]), "ratio ≥ 1"),

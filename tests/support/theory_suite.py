@@ -136,17 +136,6 @@ def limits_suite() -> Iterator[Check]:
         yield equal("thm-unbalanced", limits.unbalanced_bound(*pair), 1.5 * a * a)
         pair = [np.array([[a]]), np.zeros((1, 1))], np.array([[1.5]])
         yield equal("thm-unbalanced", limits.unbalanced_bound(*pair), 1.5 * a * a)
-    for depth in (1, 2, 4):
-        w, g = np.array([0.6, 0.3]), np.array([-2.0, 0.1])
-        h = 1e-6
-        step = -theory.single_output_field(w, g, depth)
-
-        def along(v, g=g):
-            return -v @ g / np.linalg.norm(v) / np.linalg.norm(g)
-
-        turned = along(w + h * step) - along(w - h * step)
-        grown = np.log(np.linalg.norm(w + h * step) / np.linalg.norm(w - h * step))
-        yield Check("eq-turning", abs(turned / grown - limits.turning_rate(w, g, depth)), 1e-8)
 
 
 def loops_suite() -> Iterator[Check]:
