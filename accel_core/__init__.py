@@ -16,11 +16,11 @@ _MODULES = {
     "datasets": "Dataset DataUnavailable NAMES load standardize",
     "problem": "Moments Problem",
     "optimum": "NearlyCollinear Optimum",
-    "models": "Architecture balancedness end_to_end imbalance",
-    "engine.plain": "LinearNetwork",
+    "models": "Architecture LinearNetwork balancedness end_to_end imbalance",
     "initializers": "Balanced EndToEndOf IdentityOffset Initializer NearZero SemiOrthogonal "
     "TorchDefault factor_balanced",
     "rules": "AdaDelta AdaGrad Adam EndToEnd GradientDescent Momentum UpdateRule",
+    "schedules": "Constant Schedule Sharpness WarmUp",
     "training": "Batch Result Run record_points train",
     "curves": "arrival distance_at iterations_to",
     "statistics": "gain_at_budget run_table speedup speedups tune",

@@ -150,10 +150,11 @@ class Problem:
         if best.condition < optimum.FACTORED:
             m = self.moments.with_bias() if bias else self.moments
             gaps = ends - best.end_to_end
-            squares = np.array([np.vdot(gap @ m.xx, gap) for gap in gaps])
+            # copies: some BLAS kernels sum in another order where a vector begins elsewhere
+            squares = np.array([np.vdot(gap @ m.xx, gap) for gap in map(np.copy, gaps)])
             return np.maximum(best.loss + squares, 0.0)  # a square may round to just below zero
         R, z, rest = self._factors(bias)
-        return rest + np.array([np.sum((W @ R.T - z.T) ** 2) for W in ends])
+        return rest + np.array([np.sum((W @ R.T - z.T) ** 2) for W in map(np.copy, ends)])
 
     def gradient(self, end_to_end: Array, bias: Array | None = None) -> Array:
         """dL/dW (k, d), with dL/db appended as a last column where a bias is given."""

@@ -33,14 +33,18 @@ class UpdateRule:
     buffers: ClassVar[int] = 0
 
     @property
-    def code(self) -> int:
-        """Number by which the compiled kernels know the rule."""
-        return _CODES[type(self)]
+    def first_buffer(self) -> float:
+        """What the first buffer holds before the first step; the second begins at zero."""
+        return 0.0
 
     @property
     def constants(self) -> tuple[float, ...]:
-        """The rule's constants, at most four, in the order in which the kernels read them."""
-        return ()
+        """The rule's constants in the order of its fields, at most four: as the kernels read them.
+
+        >>> Momentum(0.8, nesterov=True).constants
+        (0.8, 1.0)
+        """
+        return tuple(float(value) for value in vars(self).values())
 
 
 def _within(rule, name, low, high):
@@ -76,10 +80,6 @@ class Momentum(UpdateRule):
     def __post_init__(self):
         _within(self, "beta", 0, 1)
 
-    @property
-    def constants(self):
-        return self.beta, float(self.nesterov)
-
 
 @dataclass(frozen=True)
 class EndToEnd(UpdateRule):
@@ -105,10 +105,6 @@ class EndToEnd(UpdateRule):
                 f"EndToEnd(depth={self.depth!r}): the emulated depth must be 1 or more"
             )
 
-    @property
-    def constants(self):
-        return (float(self.depth),)
-
 
 @dataclass(frozen=True)
 class Adam(UpdateRule):
@@ -125,10 +121,6 @@ class Adam(UpdateRule):
         _within(self, "beta1", 0, 1)
         _within(self, "beta2", 0, 1)
 
-    @property
-    def constants(self):
-        return self.beta1, self.beta2, self.epsilon, float(self.epsilon_hat)
-
 
 @dataclass(frozen=True)
 class AdaGrad(UpdateRule):
@@ -142,8 +134,8 @@ class AdaGrad(UpdateRule):
     buffers: ClassVar[int] = 1
 
     @property
-    def constants(self):
-        return self.accumulator, self.epsilon
+    def first_buffer(self):
+        return self.accumulator
 
 
 @dataclass(frozen=True)
@@ -159,10 +151,3 @@ class AdaDelta(UpdateRule):
 
     def __post_init__(self):
         _within(self, "rho", 0, 1)
-
-    @property
-    def constants(self):
-        return self.rho, self.epsilon
-
-
-_CODES = {GradientDescent: 0, Momentum: 1, EndToEnd: 2, Adam: 3, AdaGrad: 4, AdaDelta: 5}

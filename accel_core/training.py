@@ -1,26 +1,90 @@
-"""The batched trainer: full-batch training of many linear networks at once.
+"""Full-batch training of linear networks, many at once.
 
 `train(problem, runs, iterations)` is the entry point. The networks' states live in flat arrays
-that compiled loops advance; Python only picks up losses where they are to be recorded.
+that compiled loops advance; Python only picks up losses where they are to be recorded. The same
+runs go one by one through `torch.nn` and `torch.optim` with `engine="torch"`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from accel_core.engine.batch import Batch, Run
-from accel_core.models import whole
+from accel_core.engine.batch import Batch
+from accel_core.initializers import Initializer, NearZero
+from accel_core.models import Architecture, whole
 from accel_core.problem import Problem
+from accel_core.rules import EndToEnd, GradientDescent, UpdateRule
+from accel_core.schedules import Constant, Schedule
 
 Array = NDArray[np.float64]
 
-__all__ = ["Batch", "Result", "Run", "record_points", "train"]
+__all__ = ["ENGINES", "Batch", "Result", "Run", "record_points", "train"]
 
+ENGINES = ("compiled", "torch")
 SLICE = 2e9  # multiplications per call into the kernels: about a tenth of a second to a few tenths
+
+
+@dataclass(frozen=True)
+class Run:
+    """Everything that determines a run on a given problem, but for the number of iterations.
+
+    `schedule`: the rate of a step as a multiple of `rate`. `clip`: the largest norm of the whole
+    gradient (all layers and biases, without weight decay); a longer one is shortened to it.
+
+    >>> Run(depth=2, rate=0.1).architecture
+    Architecture(depth=2, width=1, bias=False)
+    >>> Run(rate=0)
+    Traceback (most recent call last):
+    ValueError: rate = 0: must be finite and positive
+    """
+
+    depth: int = 1
+    width: int | tuple[int, ...] = 1
+    bias: bool = False
+    start: Initializer = field(default_factory=NearZero)
+    seed: int = 0
+    rule: UpdateRule = field(default_factory=GradientDescent)
+    rate: float = 1e-3
+    weight_decay: float = 0.0
+    schedule: Schedule = field(default_factory=Constant)
+    clip: float = np.inf
+
+    def __post_init__(self):
+        for name in ("rate", "weight_decay"):
+            value = getattr(self, name)
+            low = "positive" if name == "rate" else "zero or positive"
+            if not (np.isfinite(value) and (value > 0 or (name != "rate" and value == 0))):
+                raise ValueError(f"{name} = {value!r}: must be finite and {low}")
+        if not self.clip > 0:
+            raise ValueError(f"clip = {self.clip!r}: must be positive; infinity clips nothing")
+        if not isinstance(self.schedule, Schedule):
+            raise ValueError(
+                f"schedule = {self.schedule!r}: must be Constant(), WarmUp(steps) or Sharpness()"
+            )
+        if isinstance(self.rule, EndToEnd) and (self.depth > 1 or self.bias):
+            raise ValueError(
+                f"EndToEnd emulates depth on a single layer without bias: got depth {self.depth}, "
+                f"bias {self.bias}; the emulated depth is EndToEnd(depth=…)"
+            )
+        for name in ("depth", "width"):  # plain ints, whatever kind of whole number was given
+            object.__setattr__(self, name, getattr(self.architecture, name))
+
+    @property
+    def architecture(self) -> Architecture:
+        """Depth, width and biases of the network."""
+        return Architecture(self.depth, self.width, self.bias)
+
+    @property
+    def is_chain(self) -> bool:
+        """Whether all hidden layers are one number wide, and plain gradient descent at a constant
+        rate trains them."""
+        narrow = self.depth == 1 or self.width == 1
+        steady = isinstance(self.schedule, Constant) and self.clip == np.inf
+        return narrow and not self.bias and steady and isinstance(self.rule, GradientDescent)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,18 +124,22 @@ def train(
     record_at: Sequence[int] | None = None,
     states_at: Sequence[int] = (),
     dtype=np.float64,
+    engine: str = "compiled",
     device: str = "cpu",
     progress: Callable[[Batch], None] | None = None,
 ) -> list[Result] | Result:
-    """Trains every run on the problem for `iterations` full-batch steps, on one core, or on a GPU
-    with `device="cuda"` (see `device`, which was never run on one by its authors). A single run in
-    place of several gives its result in place of a list.
+    """Trains every run on the problem for `iterations` full-batch steps. A single run in place of
+    several gives its result in place of a list.
+
+    `engine`: 'compiled', all runs side by side on one core, or on a GPU with `device="cuda"` (see
+    `engine.device`, which was never run on one by its authors); 'torch', one run after the other
+    as a `LinearNetwork` with autograd and `torch.optim`: slow, and short enough to be read.
 
     `record_at`: iterations at which losses are taken (default: `record_points`); `states_at`: those
     at which the parameters are kept. A run ends as 'completed', or as 'diverged' at the first
     iteration at which its end-to-end norm passes `kernels.DIVERGED` or is not a number. `progress`
-    is called with the batch several times a second. The result of a run depends on its own
-    specification alone.
+    is called with the batch several times a second (compiled engine). The result of a run depends
+    on its own specification alone.
 
     >>> problem = Problem([[1.0], [2.0]], [1.0, 2.0], p=2)
     >>> deep, = train(problem, [Run(depth=2, rate=0.01)], 5_000)
@@ -83,9 +151,16 @@ def train(
     """
     if isinstance(runs, Run):
         options = {"record_at": record_at, "states_at": states_at, "progress": progress}
-        return train(problem, [runs], iterations, dtype=dtype, device=device, **options)[0]
+        options |= {"dtype": dtype, "engine": engine, "device": device}
+        return train(problem, [runs], iterations, **options)[0]
+    if engine not in ENGINES:
+        raise ValueError(f"engine = {engine!r}: must be one of {', '.join(ENGINES)}")
     iterations = whole("iterations", iterations, 0)
     points = record_points(iterations) if record_at is None else np.asarray(sorted(record_at))
+    if engine == "torch":
+        from accel_core.engine.autograd import train_network  # torch takes a second to load
+
+        return [train_network(problem, run, iterations, points, states_at, dtype) for run in runs]
     results: list[Result | None] = [None] * len(runs)
     groups: dict[tuple, list[int]] = {}
     for i, run in enumerate(runs):
@@ -101,9 +176,7 @@ def train(
 def _batch(problem: Problem, runs: Sequence[Run], device: str, dtype):
     if device == "cpu":
         return Batch(problem, runs, dtype)
-    from accel_core.engine.device import (
-        DeviceBatch,  # torch takes a second and 200 MB, which sweeps do without
-    )
+    from accel_core.engine.device import DeviceBatch
 
     return DeviceBatch(problem, runs, device, dtype)
 

@@ -21,7 +21,7 @@ import pandas as pd
 from accel_core.datasets import Dataset
 from accel_core.problem import Problem
 from accel_core.statistics import speedups, tune
-from accel_core.training import Run
+from accel_core.training import Run, train
 from report import compute, figures
 from report.claims.comparisons import single_layer_target
 from report.claims.tuned_rates import EARLY, LATE
@@ -297,8 +297,6 @@ def check(specs: Sequence[Spec], frame: pd.DataFrame, iterations: int = 100) -> 
 
     Raises `ArithmeticError` where a loss is off by more than 1e-9 of itself.
     """
-    from accel_core.engine.plain import train_plain
-
     worst, alive = 0.0, set(frame.key[frame.status.eq("completed")])
     for _, group in itertools.groupby(specs, key=lambda spec: spec.problem):
         chosen = [spec for spec in group if spec.key in alive and spec.run.depth > 1]
@@ -306,9 +304,10 @@ def check(specs: Sequence[Spec], frame: pd.DataFrame, iterations: int = 100) -> 
             (row,) = (row for row in frame.itertuples() if row.key == spec.key)
             at = row.iteration[row.iteration <= iterations]
             problem = spec.problem.build()
-            again = train_plain(problem, spec.run, int(at[-1]), record_at=at).loss
+            last = int(at[-1])
+            (again,) = train(problem, [spec.run], last, record_at=at, engine="torch")
             shown = row.distance[: len(at)] + problem.optimum().loss
-            worst = max(worst, float(np.max(np.abs(shown / again - 1))))
+            worst = max(worst, float(np.max(np.abs(shown / again.loss - 1))))
     if not worst <= 1e-9:
         raise ArithmeticError(f"the trainer and plain PyTorch differ by {worst:.1e}: report it")
     return f"a run of each loss again in plain PyTorch ({worst:.0e} off at most)"

@@ -13,15 +13,19 @@ the tests find one). Sums are taken in another order than in the compiled traine
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from accel_core.engine.batch import Data, Run
+from accel_core.engine.data import Data
 from accel_core.engine.kernels import DIVERGED
 from accel_core.problem import Problem
 from accel_core.rules import AdaDelta, AdaGrad, Adam, EndToEnd, GradientDescent, Momentum
+
+if TYPE_CHECKING:
+    from accel_core.training import Run
 
 Array = NDArray[np.float64]
 
@@ -49,6 +53,8 @@ class DeviceBatch:
 
     def __init__(self, problem: Problem, runs: Sequence[Run], device: str, dtype=np.float64):
         self.device, self.runs = checked(device), list(runs)
+        if any(run.schedule.every for run in runs):
+            raise ValueError("schedule = Sharpness(…): is for the CPU; leave `device` out")
         self.data = Data(problem, runs[0].bias, False, dtype)
         self._p, self._kind = problem.p, torch.as_tensor(np.zeros(1, dtype)).dtype
         if problem.p == 2:
@@ -176,10 +182,11 @@ class _Stack:
         for j in range(first.depth):
             each = [np.hstack([w[j], b[j][:, None]]) if b else w[j] for w, b in unpacked]
             self.layers.append(batch._on(np.stack(each)))
-        column = np.reshape([[r.rate, r.weight_decay] for r in runs], (len(runs), 2, 1, 1))
-        self.rate, self.decay = batch._on(column).unbind(1)
-        start = getattr(self.rule, "accumulator", 0.0)
-        self.first = [torch.full_like(layer, start) for layer in self.layers]
+        columns = [[r.rate, r.weight_decay, r.schedule.steps, r.clip] for r in runs]
+        columns = batch._on(np.reshape(columns, (len(runs), 4, 1, 1)))
+        self.rate, self.decay, self.warm_up, self.clip = columns.unbind(1)
+        self.scheduled = any(r.schedule.steps or r.clip < np.inf for r in runs)
+        self.first = [torch.full_like(layer, self.rule.first_buffer) for layer in self.layers]
         self.second = [torch.zeros_like(layer) for layer in self.layers]
         self.left = torch.full((len(runs),), -1, dtype=torch.int64, device=batch.device)
         self.inputs = batch._on(np.eye(data.d, data.d + first.bias))
@@ -188,7 +195,8 @@ class _Stack:
         """Goes on with these of the runs alone."""
         at = torch.as_tensor(which, device=self.left.device)
         self.members = self.members[which]
-        self.rate, self.decay, self.left = self.rate[at], self.decay[at], self.left[at]
+        for name in ("rate", "decay", "warm_up", "clip", "left"):
+            setattr(self, name, getattr(self, name)[at])
         for name in ("layers", "first", "second"):
             setattr(self, name, [array[at] for array in getattr(self, name)])
 
@@ -215,17 +223,27 @@ class _Stack:
     def update(self, products: list[torch.Tensor], gradient: torch.Tensor, t: torch.Tensor) -> None:
         """One step of every layer, given ∂L/∂W_e (m, k, d + bias) with the bias as last column."""
         alive = (self.left < 0)[:, None, None]
-        back = gradient
+        back, slopes = gradient, []
         for j in reversed(range(len(self.layers))):
             below = products[j - 1] if j else self.inputs.expand(len(back), -1, -1)
             slope = back @ below.mT
             if self.bias:
                 slope = torch.cat([slope, back[:, :, -1:]], dim=2)
             back = self._weights(j).mT @ back
-            layer = self.layers[j]
-            layer.copy_(torch.where(alive, self._stepped(j, slope, t), layer))
+            slopes.insert(0, slope)
+        rate = self.rate
+        if self.scheduled:
+            squares = [slope.square().sum((1, 2), keepdim=True) for slope in slopes]
+            norm = torch.stack(squares).sum(0).sqrt()
+            shorter = torch.where(norm > self.clip, self.clip / norm, 1.0)
+            slopes = [slope * shorter for slope in slopes]
+            rate = torch.where(t + 1 < self.warm_up, rate * ((t + 1) / self.warm_up), rate)
+        for j, layer in enumerate(self.layers):
+            layer.copy_(torch.where(alive, self._stepped(j, slopes[j], rate, t), layer))
 
-    def _stepped(self, j: int, g: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+    def _stepped(
+        self, j: int, g: torch.Tensor, rate: torch.Tensor, t: torch.Tensor
+    ) -> torch.Tensor:
         """The layer after a step with its gradient; the formulas stand in `rules`."""
         W, s, u = self.layers[j], self.first[j], self.second[j]
         if isinstance(self.rule, EndToEnd):
@@ -233,7 +251,7 @@ class _Stack:
             norm = torch.linalg.vector_norm(W, dim=(1, 2), keepdim=True)
             along = W * ((W * g).sum((1, 2), keepdim=True) / norm.square()).nan_to_num()
             step = norm ** (2 - 2 / N) * (g + (N - 1) * along)
-            return W * (1 - self.rate * self.decay * N) - self.rate * step
+            return W * (1 - rate * self.decay * N) - rate * step
         g = g + self.decay * W
         match self.rule:
             case GradientDescent():
@@ -255,4 +273,4 @@ class _Stack:
                 s.mul_(rho).addcmul_(g, g, value=1 - rho)
                 step = g * (u + epsilon).sqrt() / (s + epsilon).sqrt()
                 u.mul_(rho).addcmul_(step, step, value=1 - rho)
-        return W - self.rate * step
+        return W - rate * step

@@ -4,16 +4,14 @@ A chain is W_e = a w with w (d,) = W_1 and the scalar a = W_N⋯W_2. With s and 
 eigenvalues and twice the label's coupling to them, its gradient g = s⊙W_e − y is elementwise, so
 that one pass over the coordinates makes the step of w and both sums that the scalars and the check
 for divergence need. A single layer takes no pass at all: its iterates have a closed form.
-
-This file calls nothing that is compiled elsewhere, since numba's cache of a compiled function
-notices changes in the function's own file only.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from accel_core.engine.compiled import compiled
 
 __all__ = ["advance", "closed_form", "leaves"]
 
@@ -21,10 +19,8 @@ Array = NDArray[np.float64]
 
 GROUP = 8  # chains whose steps are taken in turn: hides latencies, and all fit into the L1 cache
 
-_jit = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
 
-
-@_jit
+@compiled
 def _pass(w, spread, target, a, step, shrink):
     """w ← shrink w − step g with g = a spread w − target; returns ⟨g, w⟩ before, ‖w‖² after."""
     inner = square = w.dtype.type(0)
@@ -37,7 +33,7 @@ def _pass(w, spread, target, a, step, shrink):
     return inner, square
 
 
-@_jit
+@compiled
 def _product(a):
     """Π a_j."""
     product = a.dtype.type(1)
@@ -46,7 +42,7 @@ def _product(a):
     return product
 
 
-@_jit
+@compiled
 def _scalars(a, pull, shrink, after):
     """a_j ← shrink a_j − pull Π_{i≠j} a_i in place; `after` is work space, one longer than a."""
     before = after[a.size] = a.dtype.type(1)
@@ -58,13 +54,15 @@ def _scalars(a, pull, shrink, after):
         before *= old
 
 
-@_jit
-def advance(steps, done, limit, spread, target, chains, depths, rates, decays, at, theta, diverged):
+@compiled
+def advance(steps, done, limit, spread, target, chains, models, state):
     """Trains the chains numbered in `chains` for `steps` iterations in place.
 
-    `theta` holds chain i's parameters (w, a_2, …, a_N) from `at[i]` on; `diverged[i]` becomes the
-    iteration at which its end-to-end norm passes `limit`. `done` iterations were made before.
+    `state.theta` holds chain i's parameters (w, a_2, …, a_N) from `at[i]` on; `diverged[i]` becomes
+    the iteration at which its end-to-end norm passes `limit`. `done` iterations were made before.
     """
+    depths, rates, decays, at = models.depths, models.rates, models.decays, models.at
+    theta, diverged = state.theta, state.diverged
     d = spread.size
     w = np.empty((GROUP, d), theta.dtype)
     a = np.empty((GROUP, depths.max()), theta.dtype)

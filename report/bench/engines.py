@@ -14,10 +14,11 @@ from functools import partial
 import numpy as np
 import torch
 
-from accel_core.engine.batch import Batch, Run, aligned
-from accel_core.engine.plain import LinearNetwork
+from accel_core.engine.batch import Batch, aligned
 from accel_core.models import end_to_end
+from accel_core.network import LinearNetwork
 from accel_core.problem import Problem
+from accel_core.training import Run
 
 try:
     import jax
@@ -86,7 +87,7 @@ def ours(case: Case, iterations: int) -> Step:
 
 def plain(case: Case, iterations: int) -> Step:
     """The plain loop: one model after the other, `torch.nn`, autograd and `torch.optim`, without
-    the checks that `accel_core.engine.plain` adds."""
+    the checks that `accel_core.engine.autograd` adds."""
     X, y = torch.as_tensor(case.problem.X), torch.as_tensor(case.problem.y)
     d, p = case.problem.d, case.problem.p
 

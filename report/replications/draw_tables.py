@@ -8,11 +8,9 @@ from functools import cache
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import torch
 from scipy.stats import binomtest
 
 from accel_core.datasets import DataUnavailable
-from accel_core.engine.plain import train_plain
 from accel_core.intervals import BOOTSTRAP_MINIMUM, holm, median_interval
 from accel_core.training import Run, train
 from report import figure_data
@@ -383,6 +381,6 @@ def single_precision(dataset: str = "ethanol", seed: int = 0) -> float:
     for depth, width in ARCHITECTURES:
         run = Run(depth, width, True, STARTS["default"], seed, rate=RATE)
         (ours,) = train(problem, [run], STEPS - 1, record_at=at, dtype=np.float32)
-        plain = train_plain(problem, run, STEPS - 1, record_at=at, dtype=torch.float32)
+        (plain,) = train(problem, [run], STEPS - 1, record_at=at, dtype=np.float32, engine="torch")
         worst = max(worst, float(np.max(np.abs(ours.loss / plain.loss - 1))))
     return worst

@@ -10,10 +10,9 @@ import pytest
 from test_browser import HTML, ROOT, built
 
 from accel_core import theory
-from accel_core.engine.plain import train_plain
 from accel_core.initializers import Initializer, factor_balanced
 from accel_core.problem import Problem
-from accel_core.training import Run
+from accel_core.training import Run, train
 from report import figures
 
 TOLERANCE = 0.1  # of the page's target
@@ -91,8 +90,12 @@ def library(at):
     objective = theory.Separable(labels, at["p"])
     # the library's loss is a mean of two rows without 1/p: 2/p of it is the page's
     run = Run(at["depth"], start=Product(start), rate=deep * 2 / at["p"])
-    trained = train_plain(
-        Problem(np.eye(2), labels, at["p"]), run, steps, record_at=range(steps + 1)
+    (trained,) = train(
+        Problem(np.eye(2), labels, at["p"]),
+        [run],
+        steps,
+        record_at=range(steps + 1),
+        engine="torch",
     )
     paths = {
         "plain": (plain, theory.trajectory(problem, 1, plain, steps)),

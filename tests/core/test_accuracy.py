@@ -5,10 +5,9 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from accel_core.engine.batch import Run
 from accel_core.initializers import NearZero
 from accel_core.problem import Problem
-from accel_core.training import record_points, train
+from accel_core.training import Run, record_points, train
 
 ITERATIONS = 10_000
 LONG = np.longdouble

@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from accel_core.engine import kernels
+from accel_core.engine import products
 from accel_core.engine import quadratic as chain
-from accel_core.engine.batch import Batch, Run
+from accel_core.engine.batch import Batch
 from accel_core.initializers import IdentityOffset, NearZero, TorchDefault
 from accel_core.problem import Moments, Problem
 from accel_core.rules import AdaDelta, AdaGrad, Adam, EndToEnd, Momentum
-from accel_core.training import Recorder, record_points, train
+from accel_core.training import Recorder, Run, record_points, train
 
 
 def data(k=1, n=131, d=11):
@@ -109,22 +109,22 @@ def test_a_run_that_diverged_is_touched_no_more_and_leaves_the_products():
     assert batch.remaining == 2
     assert (batch.diverged >= 0).tolist() == [True] * 3 + [False] + [True] * 3 + [False]
     assert batch.cost < full / 3
-    left, theta = batch.diverged >= 0, batch.theta.copy()
-    batch._G[:] = np.pi  # rows that are not computed keep this
+    left, theta = batch.diverged >= 0, batch._state.theta.copy()
+    batch._work.G[:] = np.pi  # rows that are not computed keep this
     batch.advance(50)
     for i in np.flatnonzero(left):
-        assert np.array_equal(theta[batch._at[i] : batch._at[i + 1]], batch._part(i))
-    untouched = np.all(np.pi == batch._G, axis=1)
-    assert untouched.tolist() == [False] * kernels.TILE + [True] * (len(untouched) - kernels.TILE)
+        assert np.array_equal(batch._part(i, theta), batch._part(i))
+    untouched = np.all(np.pi == batch._work.G, axis=1)
+    assert untouched.tolist() == [False] * products.TILE + [True] * (len(untouched) - products.TILE)
 
 
 def test_a_batch_with_nothing_left_does_nothing():
     batch = Batch(Problem(*data(), 4.0), DIVERGING)
     batch.advance(100)
     assert (batch.remaining, batch.cost) == (0, 0)
-    batch._G[:] = np.pi
+    batch._work.G[:] = np.pi
     batch.advance(10**12)  # would take days
-    assert np.all(np.pi == batch._G)
+    assert np.all(np.pi == batch._work.G)
 
 
 @pytest.mark.parametrize("k", [1, 2])

@@ -5,7 +5,6 @@ import pytest
 import torch
 from scipy import stats
 
-from accel_core.engine.plain import LinearNetwork
 from accel_core.initializers import (
     Balanced,
     EndToEndOf,
@@ -16,6 +15,7 @@ from accel_core.initializers import (
     factor_balanced,
 )
 from accel_core.models import Architecture, balancedness, end_to_end
+from accel_core.network import LinearNetwork
 from accel_core.training import Run
 
 SIZES = (40, 30, 50, 20)

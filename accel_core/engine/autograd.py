@@ -1,56 +1,32 @@
-"""The plain trainer: one model at a time, with `torch.nn`, autograd and `torch.optim`.
+"""The readable trainer: one network at a time, with `torch.nn`, autograd and `torch.optim`.
 
-It is the oracle of the batched trainer and the yardstick of its speed, and has no cleverness.
+`train(..., engine="torch")` comes here. It is the oracle of the compiled trainer and the yardstick
+of its speed, and has no cleverness.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn.utils import parameters_to_vector
 
+from accel_core.engine.hessian import largest_eigenvalue
 from accel_core.engine.kernels import DIVERGED
-from accel_core.models import Architecture, end_to_end
+from accel_core.models import end_to_end
+from accel_core.network import LinearNetwork
 from accel_core.problem import Problem
 from accel_core.rules import AdaDelta, AdaGrad, Adam, EndToEnd, GradientDescent, Momentum
-from accel_core.training import Result, Run, record_points
+
+if TYPE_CHECKING:
+    from accel_core.training import Result, Run
 
 Array = NDArray[np.float64]
 
-__all__ = ["LinearNetwork", "train_plain"]
-
-
-class LinearNetwork(torch.nn.Sequential):
-    """The same network as a `torch.nn` module: N `Linear` layers and nothing between them.
-
-    >>> network = LinearNetwork(Architecture(depth=2), d=2).load_flat(np.array([1.0, 2.0, 3.0]))
-    >>> network(torch.tensor([[1.0, 1.0]], dtype=torch.float64)).item()
-    9.0
-    """
-
-    def __init__(self, architecture: Architecture, d: int, k: int = 1, dtype=torch.float64):
-        sizes = architecture.sizes(d, k)
-        super().__init__(
-            *[
-                torch.nn.utils.skip_init(torch.nn.Linear, n, m, bias=architecture.bias, dtype=dtype)
-                for n, m in pairwise(sizes)
-            ]
-        )
-
-    @torch.no_grad()
-    def load_flat(self, flat: Array) -> LinearNetwork:
-        """Takes the parameters from a flat vector in `Architecture`'s order."""
-        torch.nn.utils.vector_to_parameters(
-            torch.as_tensor(flat, dtype=next(self.parameters()).dtype), self.parameters()
-        )
-        return self
-
-    def flat(self) -> Array:
-        """The parameters as one flat float64 vector, in `Architecture`'s order."""
-        return torch.nn.utils.parameters_to_vector(self.parameters()).detach().double().numpy()
+__all__ = ["optimizer", "train_network"]
 
 
 class _Claim2(torch.optim.Optimizer):
@@ -114,35 +90,30 @@ def optimizer(run: Run, parameters) -> torch.optim.Optimizer:
     raise ValueError(f"rule = {run.rule!r}: no torch optimizer is known for it")
 
 
-def train_plain(
+def train_network(
     problem: Problem,
     run: Run,
     iterations: int,
-    *,
-    record_at: Sequence[int] | None = None,
+    points: Sequence[int],
     states_at: Sequence[int] = (),
-    dtype: torch.dtype = torch.float64,
+    dtype=np.float64,
 ) -> Result:
-    """Trains one run on the rows of the problem; same statuses and result as `training.train`.
+    """Trains one run on the rows of the problem; the arguments and the result of `train`."""
+    from accel_core.training import Result
 
-    >>> problem = Problem([[1.0]], [1.0])
-    >>> train_plain(problem, Run(rate=0.25), 1, record_at=[1]).loss.round(4)
-    array([0.2494])
-    """
-    X, y = (torch.as_tensor(a, dtype=dtype) for a in (problem.X, problem.y))
-    model = LinearNetwork(run.architecture, problem.d, problem.k, dtype)
+    kind = torch.from_numpy(np.zeros(0, dtype)).dtype
+    X, y = (torch.as_tensor(a, dtype=kind) for a in (problem.X, problem.y))
+    model = LinearNetwork(run.architecture, problem.d, problem.k, kind)
     model.load_flat(run.architecture.start(run.start, run.seed, problem.d, problem.k))
     step = optimizer(run, model.parameters())
-    points = record_points(iterations) if record_at is None else np.asarray(sorted(record_at))
-    wanted = set(points.tolist())
+    follow = _Follower(run) if run.schedule.every else None
+    wanted = set(np.asarray(points).tolist())
     kept, losses, products, states, left = [], [], [], {}, None
     for t in range(iterations + 1):
-        weights = [layer.weight for layer in model]
-        with torch.no_grad():
-            product = end_to_end_torch(weights, [layer.bias for layer in model])
-            if not product.norm() <= DIVERGED:
-                left = t
-                break
+        product = _end_to_end(model)
+        if not product.norm() <= DIVERGED:
+            left = t
+            break
         step.zero_grad()
         loss = (model(X) - y).abs().pow(problem.p).sum(1).mean()
         if t in wanted:
@@ -152,7 +123,11 @@ def train_plain(
         if t in states_at:
             states[t] = model.flat()
         if t < iterations:
+            rate = follow(t, loss, model) if follow else run.rate * run.schedule.share(t)
             loss.backward()
+            _clip(model, run.clip)
+            for group in step.param_groups:
+                group["lr"] = rate
             step.step()
     return Result(
         run,
@@ -165,7 +140,44 @@ def train_plain(
     )
 
 
-def end_to_end_torch(weights, biases) -> torch.Tensor:
-    """`models.end_to_end` of torch layers."""
-    arrays = [[a.detach().numpy() for a in group if a is not None] for group in (weights, biases)]
-    return torch.as_tensor(end_to_end(*arrays)).clone()  # a single layer gives a view
+class _Follower:
+    """The rate that follows 2/sharpness: see `schedules.Sharpness`."""
+
+    def __init__(self, run: Run):
+        self.run, self.rate, self.steepest = run, 0.0, None
+
+    def __call__(self, t: int, loss: torch.Tensor, model: LinearNetwork) -> float:
+        if t % self.run.schedule.every == 0:
+            layers = list(model.parameters())
+            slopes = torch.autograd.grad(loss, layers, create_graph=True)
+            flat = parameters_to_vector(slopes)
+
+            def product(v: Array) -> Array:
+                inner = flat @ torch.as_tensor(v, dtype=flat.dtype)
+                parts = torch.autograd.grad(inner, layers, retain_graph=True, allow_unused=True)
+                found = [torch.zeros_like(w) if a is None else a
+                         for w, a in zip(layers, parts, strict=True)]  # fmt: skip
+                return parameters_to_vector(found).double().numpy()
+
+            value, self.steepest = largest_eigenvalue(product, len(flat), self.steepest)
+            self.rate = self.run.rate * 2 / value if value > 0 else self.rate
+        return self.rate
+
+
+@torch.no_grad()
+def _clip(model: LinearNetwork, clip: float) -> None:
+    """Shortens the whole gradient to the norm `clip`; `torch.nn.utils.clip_grad_norm_` would add
+    1e-6 to the norm."""
+    gradients = [layer.grad for layer in model.parameters()]
+    norm = parameters_to_vector(gradients).norm()
+    if norm > clip:
+        for gradient in gradients:
+            gradient.mul_(clip / norm)
+
+
+@torch.no_grad()
+def _end_to_end(model: LinearNetwork) -> torch.Tensor:
+    """`models.end_to_end` of the network's layers."""
+    weights = [layer.weight.numpy() for layer in model]
+    biases = [layer.bias.numpy() for layer in model if layer.bias is not None]
+    return torch.as_tensor(end_to_end(weights, biases)).clone()  # a single layer gives a view
