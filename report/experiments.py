@@ -27,12 +27,15 @@ from accel_core.rules import (
     Momentum,
     UpdateRule,
 )
+from accel_core.schedules import Constant
 from accel_core.training import Run
 from report import paths
 
 __all__ = ["EXPERIMENTS", "GRID", "ProblemSpec", "Spec", "Sweep", "Together", "experiment"]
 
 NUMERICS = 1
+#: Fields of `Run` that are younger than the record, with their defaults: those are not in a key.
+ADDED = {"schedule": Constant(), "clip": float("inf")}
 MOMENTS = paths.DATA / "moments.npz"
 
 #: The paper's grid of learning rates.
@@ -125,6 +128,7 @@ class Spec:
         run = {
             name: value if isinstance(value, int | float | bool) else repr(value)
             for name, value in vars(self.run).items()
+            if value != ADDED.get(name)
         }
         return {
             "problem": asdict(self.problem), "run": run, "iterations": self.iterations,
