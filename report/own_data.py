@@ -1,326 +1,243 @@
 """The comparison of depths on a table of the reader's own: a CSV file in, a run table out.
 
-The first line of the file names the columns; all others are numbers, one row a line. Every fault is
-told with its place, what is allowed, and the remedy; nothing is dropped or filled in silently.
+The first line of the file names the columns; all others are numbers, one row a line. What cannot be
+used is refused with its place, what it is, and the remedy (`TableError`); what can be, but is
+seldom meant, is told (`TableWarning`). Nothing is dropped or filled in silently.
 """
 
 from __future__ import annotations
 
-import csv
 import difflib
+import io
 import itertools
-import math
-from collections.abc import Sequence
+import re
+import warnings
+from collections.abc import Iterator, Sequence
 from dataclasses import InitVar, dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from accel_core.datasets import Dataset
+from accel_core.optimum import NearlyCollinear
 from accel_core.problem import Problem
-from accel_core.statistics import speedups, tune
-from accel_core.training import Run, train
-from report import compute, figures
-from report.claims.comparisons import single_layer_target
-from report.claims.tuned_rates import EARLY, LATE
+from accel_core.training import Run
+from report import compute
 from report.experiments import ProblemSpec, Spec
 from report.parameters import option
-from report.tuned_tables import speedup_table
 
-__all__ = [
-    "DEPTHS",
-    "EXAMPLE",
-    "OwnProblem",
-    "TableError",
-    "answer",
-    "check",
-    "comparison",
-    "draw_curves",
-    "head",
-    "made_up",
-    "reached",
-    "read",
-    "runs",
-    "specs",
-]
+__all__ = ["DEPTHS", "EXAMPLE", "OwnProblem", "TableError", "TableWarning", "read", "runs"]
 
-#: The bundled example, in the form that `read` wants: the table of `made_up`.
+#: The bundled example: t, t², …, t⁵ at t = 1/120, …, 1, and sin 6t + cos(40i)/10, to 6 decimals.
 EXAMPLE = Path(__file__).with_name("made_up.csv")
 #: The depths that are compared.
 DEPTHS = (1, 2, 3)
-MISSING = {"", "na", "n/a", "nan", "null", "none", "?", "-"}
-ALONE = 2e10  # values read in training that one process reads sooner than several have started
-ARRIVED = 1e-9  # of the distance at the start; the loss has about 16 digits
+ROWS = 10  # with fewer nothing can be concluded
+ROUNDING = 1e-12  # a column that varies by less of its size is constant
+FLOOR = 1e-14  # of the first loss: distances below are differences of equal losses
+FAR = 3  # a code for “missing” lies so many ranges of the other values away from them
+STEP, VALUE = 1e-6, 1e-10  # seconds of one core: an iteration, and each value of the table in it
+
+NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
+EXCEL = r"#(?:N/A|NA|NULL!|REF!|VALUE!|DIV/0!|NAME\?|NUM!)"  # its errors begin like a comment
+MISSING = rf"(?i:{EXCEL}|n\.?a\.?|n/a|<na>|nan|nat|null|nil|none|missing|[?.-]*)"
+UTF8 = "save it in UTF-8 (in Excel, as “CSV UTF-8”)"
+FIRST_BYTES = {  # what the file is instead
+    rb"\x1f\x8b": "is compressed (gzip): unpack it first, for instance with gunzip",
+    rb"PK\x03\x04": "is a zip archive or an Excel workbook: unpack it, or save the sheet as CSV",
+    rb"PAR1": "is a Parquet file: write it as CSV",
+    rb"\xff\xfe|\xfe\xff|.?\0": f"is text in UTF-16, or no text: {UTF8}",
+}
+INDEX = "write the file without it (pandas: to_csv(path, index=False); R: row.names = FALSE)"
 
 
 class TableError(ValueError):
-    """A CSV file is not a table of numbers that can be standardised; the message says where."""
+    """A file is not a table of numbers that can be standardised; the message says why not."""
 
 
-def made_up(rows: int = 120) -> Dataset:
-    """The made-up example: t_i = i/n; features t_i, t_i², …, t_i⁵; label sin 6t_i + cos(40i)/10.
-
-    Powers of one number nearly repeat each other, so that training is slow and has a fast and a
-    slow direction. All values are rounded to 6 decimals, as they stand in the file.
-
-    >>> made_up().X.shape
-    (120, 5)
-    """
-    i = np.arange(1, rows + 1)
-    t = i / rows
-    X = (t[:, None] ** np.arange(1, 6)).round(6)
-    y = (np.sin(6 * t) + np.cos(40 * i) / 10).round(6)
-    return _dataset("made up", ("t1", "t2", "t3", "t4", "t5"), X, y)
-
-
-def _dataset(name: str, features: tuple[str, ...], X: np.ndarray, y: np.ndarray) -> Dataset:
-    own = dict.fromkeys(("version", "source", "citation"), name)
-    return Dataset(name=name, kind="CSV", licence="yours", features=features, X=X, y=y, **own)
+class TableWarning(UserWarning):
+    """A table can be used, but something in it is seldom meant; the message says what."""
 
 
 def read(path: str | Path, label: str) -> Dataset:
     """The table in the CSV file `path`: the column `label` is to be predicted from all others.
 
-    Raises `TableError` for a file that is absent or no CSV text, fewer than two columns or rows,
-    columns without a name or with one twice, a label that is no column, and values that are
-    missing, text, infinite, or the same in a whole column.
+    Raises `TableError`, warns with `TableWarning`.
 
     >>> read(EXAMPLE, "y").features
     ('t1', 't2', 't3', 't4', 't5')
     """
-    names, body = _cells(Path(path))
+    path = Path(path).expanduser()
+    names, cells = _columns(path, _text(path), label)
     if label not in names:
         (meant,) = difflib.get_close_matches(label, names, 1, cutoff=0) or names[-1:]
-        raise TableError(
-            f"label = {label!r} is no column of {path}: there are {', '.join(names)}; did you mean "
-            f"{option('label', meant)}?"
-        )
-    columns = {name: _numbers(name, cells) for name, cells in zip(names, body, strict=True)}
-    features = tuple(name for name in names if name != label)
-    X = np.column_stack([columns[name] for name in features])
-    return _dataset(Path(path).name, features, X, columns[label])
+        told = f"label = {label!r} is no column of {path}: there are {', '.join(names[:20])}"
+        raise TableError(f"{told}; did you mean {option('label', meant)}?")
+    columns = {name: _numbers(name, cells[at]) for at, name in enumerate(names)}
+    y, own = columns.pop(label), dict.fromkeys(("version", "source", "citation"), path.name)
+    X, features = np.column_stack(list(columns.values())), tuple(columns)
+    data = Dataset(name=path.name, kind="CSV", licence="", features=features, X=X, y=y, **own)
+    for told in _doubts(data, label):
+        warnings.warn(told, TableWarning, stacklevel=2)
+    return data
 
 
-def head(data: Dataset, label: str, rows: int = 4) -> pd.DataFrame:
-    """The first rows of a table, the label last, and how many more there are, for a page."""
-    table = pd.DataFrame(data.X, columns=data.features).assign(**{label: data.y})
-    left = len(table) - rows
-    more = pd.DataFrame(
-        [{name: "" for name in table} | {data.features[0]: f"and {left} more rows"}]
-    )
-    return pd.concat([table.head(rows).astype(object), more]) if left > 0 else table
-
-
-def _cells(path: Path) -> tuple[list[str], list[tuple[str, ...]]]:
-    """Names of the columns, and the cells of each, as text; the table's shape is sound."""
+def _text(path: Path) -> str:
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            lines = [line for line in csv.reader(file) if line]
-    except FileNotFoundError as error:
-        raise TableError(
-            f"csv = '{path}': no such file in {Path.cwd()}; give the path of a CSV file, whole or "
-            "from the folder in which papermill is called"
-        ) from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise TableError(
-            f"csv = '{path}' is no text in UTF-8 that can be read ({error}): save the table as CSV"
-        ) from error
-    if not lines:
+        content = path.read_bytes()
+    except OSError as error:
+        told = f"path = '{path}': {error.strerror} in {Path.cwd()}; give the path of a CSV file"
+        raise TableError(f"{told}, whole or from where papermill is called") from error
+    for pattern, what in FIRST_BYTES.items():
+        if re.match(pattern, content):
+            raise TableError(f"{path} {what}")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise TableError(f"{path} is no text in UTF-8 (line {line}): {UTF8}") from error
+
+
+def _columns(path: Path, text: str, label: str) -> tuple[list[str], pd.DataFrame]:
+    """Names of the columns, and the cells of each, as text."""
+    for at, line in enumerate(lines := text.splitlines(), start=1):
+        if re.match(rf"\s*(?!{EXCEL})(#|%|//)", line):
+            told = f"line {at} of {path} is a comment, {line.strip()[:40]!r}: delete it"
+            raise TableError(f"{told}, or its first sign alone if it names the columns")
+    if not text.strip():
         raise TableError(f"{path} is empty: its first line must name the columns")
-    names = [name.strip() for name in lines[0]]
-    if len(names) < 2:
-        other = next(
-            (f"; fields are separated by commas, not by {c!r}" for c in ";\t" if c in names[0]), ""
-        )
+    first = next(line for line in lines if line.strip())
+    sign = max(",;\t|", key=first.count) if re.search(r"[,;\t|]", first) else " "
+    if sign != "," and sign in first.strip():
         raise TableError(
-            f"{path} has one column, {names[0]!r}: at least one feature and the label are needed"
-            f"{other}"
+            f"{path} separates its fields by {sign!r}, not by commas: save it with commas, and a "
+            f"point in the numbers (pandas: read_csv(path, sep={sign!r}).to_csv(new, index=False))"
+        )
+    try:
+        cells = pd.read_csv(io.StringIO(text), header=None, dtype=str, keep_default_na=False)
+    except pd.errors.ParserError as error:
+        why = str(error).split("C error: ")[-1].strip()
+        raise TableError(f"{path}: {why}; give every row one field for each column") from error
+    cells = cells.apply(lambda column: column.str.strip())
+    names, body = cells.iloc[0].tolist(), cells.iloc[1:]
+    if label not in names and all(re.fullmatch(NUMBER, name) for name in names):
+        raise TableError(
+            f"the first line of {path} holds numbers only, {first[:40]!r}: it must name the columns"
         )
     for at, name in enumerate(names, start=1):
-        if not name or _number(name) is not None:
+        unnamed, counted = not name or name.startswith("Unnamed:"), [*map(str, range(len(lines)))]
+        if unnamed and body[at - 1].tolist() in (counted[: len(body)], counted[1 : len(body) + 1]):
+            raise TableError(f"column {at} of {path} ({name!r}) is a written row index: {INDEX}")
+        if not name:
             raise TableError(
-                f"column {at} of {path} is called {name!r}: the first line must name every column, "
-                "with a name that is no number"
+                f"column {at} of {path} has no name: name it; or is it the rows': {INDEX}"
             )
         if name in names[: at - 1]:
-            raise TableError(
-                f"two columns of {path} are called {name!r}: rename one, names must differ"
-            )
-    for at, line in enumerate(lines[1:], start=1):
-        if len(line) != len(names):
-            raise TableError(
-                f"row {at} of {path} has {len(line)} fields, the first line {len(names)}: give "
-                "every row one for each column"
-            )
-    if len(lines) < 3:
-        raise TableError(
-            f"{path} has {len(lines) - 1} rows of numbers: standardising needs at least 2"
-        )
-    return names, list(zip(*lines[1:], strict=True))
+            raise TableError(f"two columns of {path} are called {name!r}: rename one of them")
+    if len(names) < 2 or len(body) < ROWS:
+        told = f"{path} has {len(names)} columns and {len(body)} rows of numbers"
+        raise TableError(f"{told}: a feature, a label and {ROWS} rows are the least that is used")
+    return names, body
 
 
-def _number(cell: str) -> float | None:
-    try:
-        return float(cell)
-    except ValueError:
-        return None
-
-
-def _numbers(name: str, cells: Sequence[str]) -> np.ndarray:
+def _numbers(name: str, cells: pd.Series) -> np.ndarray:
     """The column's values; raises `TableError` at the first that cannot be used."""
-    values = np.empty(len(cells))
-    for at, cell in enumerate(cells):
-        place = f"column {name!r}, row {at + 1}"
-        number = _number(cell)
-        if cell.strip().lower() in MISSING:
-            raise TableError(
-                f"{place}: the value is missing ({cell!r}); drop the row, or fill it in yourself"
-            )
-        if number is None:
-            raise TableError(
-                f"{place}: {cell!r} is text; only numbers are allowed: drop the column, or code "
-                "its categories as columns of 0 and 1"
-            )
-        if not np.isfinite(number):
-            raise TableError(f"{place}: {cell!r} is not finite; drop the row, or correct it")
-        values[at] = number
-    if np.ptp(values) == 0:
-        raise TableError(
-            f"column {name!r} is constant ({cells[0]}): it cannot be brought to standard deviation "
-            "1; drop the column"
-        )
+    values = np.where(cells.str.fullmatch(NUMBER), cells, "inf").astype(float)
+    if not np.isfinite(values).all():
+        at = int(np.argmin(np.isfinite(values)))
+        raise TableError(f"column {name!r}, row {at + 1}: {_fault(cells.iloc[at])}")
+    with np.errstate(all="ignore"):
+        size, spread, deviation = np.abs(values).max(), np.ptp(values), values.std()
+    if spread <= ROUNDING * size:
+        told = f"column {name!r} is constant{' up to rounding' if spread else ''} ({cells.iloc[0]})"
+        raise TableError(f"{told}: drop the column")
+    if not 0 < deviation < np.inf:
+        told = f"column {name!r} has values of the size {size:.0e}, whose variance"
+        raise TableError(f"{told} is too large or small for a float: give it in another unit")
     return values
+
+
+def _fault(cell: str) -> str:
+    if re.fullmatch(MISSING, cell):
+        return f"the value is missing ({cell!r}); drop the row, or fill it in yourself"
+    if re.fullmatch(rf"{NUMBER}|(?i:[+-]?inf(inity)?)", cell):
+        return f"{cell!r} is not finite; drop the row, or correct it"
+    for sign in "_,' ":
+        if re.fullmatch(NUMBER, cell.replace(sign, "")):
+            return f"{cell!r} is a number with {sign!r} in it: write digits and one point alone"
+    return f"{cell[:40]!r} is text: drop the column, or code its kinds as columns of 0 and 1"
+
+
+def _doubts(data: Dataset, label: str) -> Iterator[str]:
+    """What is seldom meant, a sentence each."""
+    n, d = data.X.shape
+    for name, values in zip((*data.features, label), (*data.X.T, data.y), strict=True):
+        if values[0] in (0, 1) and np.array_equal(values - values[0], np.arange(n)):
+            yield f"column {name!r} numbers the rows: if it is an index, {INDEX}"
+        for code in (values.min(), values.max()):
+            rest, count = values[values != code], int(np.sum(values == code))
+            repeated = count > 1 or set(f"{abs(code):.0f}") == {"9"}
+            if repeated and np.abs(rest - code).min() > FAR * np.ptp(rest) > 0:
+                yield (
+                    f"column {name!r} has the value {code:g} {count} times, far from all others "
+                    f"({rest.min():g} to {rest.max():g}): if it stands for “missing”, drop these "
+                    "rows, or fill the values in yourself"
+                )
+    if d >= n:
+        yield f"{d} features on {n} rows: many models fit each row; give more rows or fewer columns"
+    try:
+        with warnings.catch_warnings(action="error", category=NearlyCollinear):
+            Problem(*data.standardized()).optimum()
+    except NearlyCollinear as told:
+        names = ", ".join(data.features[column] for column in told.columns)
+        yield f"the columns {names} determine each other up to rounding: drop one of them"
 
 
 @dataclass(frozen=True)
 class OwnProblem(ProblemSpec):
-    """An ℓp problem on a table that the project does not know.
-
-    `dataset` is the table's name and digest: its runs are kept under keys of their own.
-    """
+    """An ℓp problem on a table that the project does not know; `dataset` is its name and digest."""
 
     data: InitVar[Dataset | None] = None
 
     def __post_init__(self, data):
         # no field: a run's specification names the table, and does not hold it
-        object.__setattr__(self, "_data", data)
+        object.__setattr__(self, "_built", (Problem(*data.standardized(), self.p), data.digest))
 
     def build(self) -> Problem:
-        return _build(self)
+        return self._built[0]
 
     def digest(self) -> str:
-        return self._data.digest
+        return self._built[1]
 
 
-@lru_cache(maxsize=8)
-def _build(spec: OwnProblem) -> Problem:
-    return Problem(*spec._data.standardized(), spec.p)
-
-
-def specs(
+def runs(
     data: Dataset, p: Sequence[float], rates: Sequence[float], seeds: int, budget: int
-) -> list[Spec]:
-    """One run for each loss, depth 1, 2, 3 (hidden width 1, as in the paper), rate and start."""
+) -> pd.DataFrame:
+    """The runs of each loss, depth 1, 2, 3 (hidden width 1, as in the paper), rate and start:
+    looked up in the user's cache, or computed and kept there. What takes long says so first."""
     name = f"{data.name} {data.digest[:12]}"
-    problems = [OwnProblem(name, float(each), data=data) for each in p]
-    grid = itertools.product(problems, DEPTHS, rates, range(seeds))
-    return [
+    problems = [OwnProblem(name, float(each), data=data) for each in dict.fromkeys(p)]
+    grid = itertools.product(problems, DEPTHS, dict.fromkeys(rates), range(int(seeds)))
+    specs = [
         Spec(problem, Run(depth, rate=float(rate), seed=seed), int(budget))
         for problem, depth, rate, seed in grid
     ]
-
-
-def runs(specs: Sequence[Spec]) -> pd.DataFrame:
-    """The run table: looked up in the user's cache, computed and kept there where it is missing."""
-    size = sum(spec.problem.build().X.size * spec.iterations for spec in specs)
-    rows = compute.compute(
-        specs, "own_data", workers=1 if size < ALONE else None, progress=False, recorded=False
-    )
-    return compute.run_table(rows)
-
-
-def reached(runs: pd.DataFrame) -> tuple[float, ...]:
-    """The shares of the budget after which the tuned single layer makes a target: those at which it
-    is still above `ARRIVED` of where it started. Below, differences of losses are rounding."""
-    start = float(np.median([d[0] for d in runs.distance[runs.depth.eq(1)]]))
-    at = {share: single_layer_target(runs, share) for share in EARLY + LATE}
-    return tuple(s for s, target in at.items() if ARRIVED * start < target < math.inf)
-
-
-def _why_not(runs: pd.DataFrame) -> str:
-    if np.isinf(tune(runs[runs.depth.eq(1)]).criterion.iloc[0]):
-        return "the single layer diverges at every rate: give smaller `rates`"
-    return (
-        "the single layer is at the optimum in no time: give a smaller `budget` or smaller `rates`"
-    )
-
-
-def comparison(frame: pd.DataFrame) -> pd.DataFrame:
-    """`tuned_tables.speedup_table` loss by loss; a loss without a target says why."""
-    tables = []
-    for p, runs in frame.groupby("p"):
-        if shares := reached(runs):
-            tables.append(speedup_table(runs, shares))
-        else:
-            tables.append(pd.DataFrame([{"loss": f"ℓ{p:g}", "speed-up": _why_not(runs)}]))
-    return pd.concat(tables).fillna("–")
-
-
-def answer(frame: pd.DataFrame) -> str:
-    """For each loss: how fast depth 2 and 3 are, and whether the grid was wide enough."""
-    told = []
-    for p, runs in frame.groupby("p"):
-        if not (shares := reached(runs)):
-            told.append(f"- **ℓ{p:g} loss**: no comparison, for {_why_not(runs)}.")
-            continue
-        target = single_layer_target(runs, shares[-1])
-        table = speedups(runs, baseline={"depth": 1}, targets=[target])
-        deep = (f"depth {row.depth} is {row.speedup} times as fast" for row in table.itertuples())
-        never = "; 0: not reached in the budget" if min(s.low for s in table.speedup) == 0 else ""
-        told.append(
-            f"- **ℓ{p:g} loss**: to where one layer is after {shares[-1]:.0%} of the iterations, "
-            f"{', '.join(deep)} (median and range over {table.speedup.iloc[0].n} starts{never})."
+    # at p = 2 the rows enter once, by their second moments
+    values = [data.X.shape[1] if spec.problem.p == 2 else data.X.size for spec in specs]
+    if long := (minutes := sum(STEP + VALUE * v for v in values) * budget / 60) > 1:
+        print(
+            f"{len(specs)} runs of {budget:,} iterations: about {minutes:,.0f} minutes of one core."
+            " What is computed is kept, also if you interrupt. A smaller budget, fewer rates, "
+            "starts or rows cost less.", flush=True,
+        )  # fmt: skip
+    with warnings.catch_warnings(action="ignore", category=NearlyCollinear):  # `read` told it
+        rows = compute.compute(
+            specs, "own_data", workers=None if long else 1, progress=long, recorded=False
         )
-        edges = [f"depth {m.depth} ({m.edge} rate)" for m in tune(runs).itertuples() if m.edge]
-        if edges:
-            told[-1] += (
-                f" The best rate lies at the edge of the grid for {', '.join(edges)}: give more "
-                "`rates` before you believe it."
-            )
-    return "\n".join(told)
-
-
-def check(specs: Sequence[Spec], frame: pd.DataFrame, iterations: int = 100) -> str:
-    """Trains one run of each loss, of depth 2 or 3, again in plain PyTorch; says how far it is off.
-
-    Raises `ArithmeticError` where a loss is off by more than 1e-9 of itself.
-    """
-    worst, alive = 0.0, set(frame.key[frame.status.eq("completed")])
-    for _, group in itertools.groupby(specs, key=lambda spec: spec.problem):
-        chosen = [spec for spec in group if spec.key in alive and spec.run.depth > 1]
-        for spec in chosen[-1:]:
-            (row,) = (row for row in frame.itertuples() if row.key == spec.key)
-            at = row.iteration[row.iteration <= iterations]
-            problem = spec.problem.build()
-            last = int(at[-1])
-            (again,) = train(problem, [spec.run], last, record_at=at, engine="torch")
-            shown = row.distance[: len(at)] + problem.optimum().loss
-            worst = max(worst, float(np.max(np.abs(shown / again.loss - 1))))
-    if not worst <= 1e-9:
-        raise ArithmeticError(f"the trainer and plain PyTorch differ by {worst:.1e}: report it")
-    return f"a run of each loss again in plain PyTorch ({worst:.0e} off at most)"
-
-
-def draw_curves(frame: pd.DataFrame) -> None:
-    """A panel for each loss: the curves of depth 1, 2, 3 at their best rates."""
-    _, axes = figures.panels(frame.p.nunique())
-    for panel, (p, of_loss) in zip(axes, frame.groupby("p"), strict=True):
-        for model in tune(of_loss).itertuples():
-            chosen = of_loss[of_loss.depth.eq(model.depth) & of_loss.rate.eq(model.rate)]
-            label = f"depth {model.depth}, η = {model.rate:g}"
-            figures.curves(panel, chosen, figures.depth_colour(model.depth), label)
-        panel.set(yscale="log", title=f"ℓ{p:g}", xlabel="iterations")
-        panel.legend()
-    axes[0].set_ylabel("distance from the optimum")
+        frame, zero = compute.run_table(rows), np.zeros((1, data.X.shape[1]))
+        floor = {
+            each.p: max(each.build().optimum().error, FLOOR * each.build().loss(zero))
+            for each in problems
+        }
+    return frame.assign(floor=frame.p.map(floor))
