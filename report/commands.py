@@ -5,86 +5,49 @@ end of every chapter's page (the Sphinx extension puts it there).
 """
 
 import ast
-import io
-import re
-import tokenize
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from report import parameters as rules
+import nbformat
+from papermill import inspect_notebook
+
+from report.parameters import option
 
 __all__ = ["Parameter", "box", "command", "parameter_page", "parameters", "title"]
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """A parameter of a chapter: its default, what `check_parameters` allows, and its comment."""
+    """A parameter of a chapter: its name, its default, and what its comment says of it."""
 
     name: str
     default: Any
-    allowed: str
     comment: str
-
-
-def _cells(notebook: Path) -> list:
-    import nbformat
-
-    return nbformat.read(notebook, 4).cells
 
 
 def title(notebook: Path) -> str:
     """The chapter's title: its first heading."""
-    return _cells(notebook)[0].source.splitlines()[0].removeprefix("# ")
+    first = nbformat.read(notebook, 4).cells[0].source
+    return next(line for line in first.splitlines() if line.startswith("# ")).removeprefix("# ")
 
 
 def parameters(notebook: Path) -> list[Parameter]:
-    """The parameters of a chapter, in the order of its cell.
-
-    The cell tagged `parameters` has an assignment a line, each with its comment; the next code cell
-    names every rule. Raises `ValueError` where a rule is missing.
-    """
-    code = [cell.source for cell in _cells(notebook) if cell.cell_type == "code"]
-    declared, guard = code[:2]
-    given, comments = _rules(guard), _comments(declared)
-    found = []
-    for line in ast.parse(declared).body:
-        if isinstance(line, ast.Assign):
-            (target,) = line.targets
-            name = target.id
-            if name not in given:
-                raise ValueError(f"{notebook.name}: {name!r} has no rule in check_parameters")
-            default = ast.literal_eval(line.value)
-            comment = comments.get(line.end_lineno, "")
-            found.append(Parameter(name, default, rules.words(given[name]), comment))
-    return found
-
-
-def _rules(source: str) -> dict[str, rules.Rule]:
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == "parameters.check_parameters":
-            return {
-                keyword.arg: eval(ast.unparse(keyword.value), {"parameters": rules})
-                for keyword in node.keywords
-            }
-    raise ValueError("the cell after the parameters does not call parameters.check_parameters")
-
-
-def _comments(source: str) -> dict[int, str]:
-    """The comment of each line that has one."""
-    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
-    return {t.start[0]: t.string.lstrip("# ") for t in tokens if t.type == tokenize.COMMENT}
+    """The parameters of a chapter, in the order of its cell, as papermill reads them: an assignment
+    a line, each with its comment. Nothing of the notebook is executed."""
+    found = inspect_notebook(str(notebook)).values()
+    return [Parameter(it["name"], ast.literal_eval(it["default"]), it["help"]) for it in found]
 
 
 def command(notebook: Path, **changed: Any) -> str:
     """The papermill command that runs a chapter from the clone, every parameter spelt out."""
     values = {parameter.name: parameter.default for parameter in parameters(notebook)} | changed
-    options = " ".join(rules.option(name, value) for name, value in values.items())
+    options = " ".join(option(name, value) for name, value in values.items())
     return f"papermill notebooks/{notebook.name} out.ipynb {options}"
 
 
 def box(notebook: Path) -> str:
-    """What the chapter's page offers below its title: notebook, text, and commands (MyST)."""
+    """What the chapter's page offers at its end: notebook, text, and commands (MyST)."""
     at, name = f"../../notebooks/{notebook.stem}", notebook.stem
     return f"""
 :::{{dropdown}} Run this chapter yourself
@@ -104,7 +67,7 @@ In small, computed on the spot:
 {command(notebook, profile="smoke")}
 ```
 
-What each parameter means and may be stands on the page of [](/parameters.md).
+What each parameter means stands on the page of [](/parameters.md).
 :::
 """
 
@@ -116,13 +79,10 @@ def parameter_page(notebooks: list[Path]) -> str:
         own = [p for p in parameters(notebook) if p.name != "profile"]
         if own:
             lines += ["", f"**[{title(notebook)}](executed/{notebook.stem}.ipynb)**"]
-            lines += ["", "| parameter | default | allowed | meaning |", "|---|---|---|---|"]
-            lines += [f"| {' | '.join(_cells_of(p))} |" for p in own]
+            lines += ["", "| parameter | default | meaning |", "|---|---|---|"]
+            lines += [f"| `{p.name}` | {_default(p)} | {p.comment} |" for p in own]
     return "\n".join(lines)
 
 
-def _cells_of(parameter: Parameter) -> tuple[str, ...]:
-    default = f"`{parameter.default}`" if parameter.default != "" else "(empty)"
-    # values that stand in quotes as code: typographic quotes would not be the value
-    allowed = re.sub(r"'([^']*)'", r"`\1`", parameter.allowed)
-    return f"`{parameter.name}`", default, allowed, parameter.comment
+def _default(parameter: Parameter) -> str:
+    return f"`{parameter.default}`" if parameter.default != "" else "(empty)"

@@ -216,42 +216,27 @@ def test_the_page_on_parameters_is_current():
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 def test_every_parameter_but_the_profile_has_a_meaning(notebook):
     found = commands.parameters(notebook)
-    assert found[0].name == "profile" and found[0].allowed == "'paper' or 'smoke'"
+    assert found[0].name == "profile" and found[0].default == "paper"
     assert all(parameter.comment for parameter in found[1:])
 
 
-def made_up_chapter(tmp_path, declared, guard):
-    cells = [nbformat.v4.new_markdown_cell("# Made up\ntext")]
-    cells += [nbformat.v4.new_code_cell(source) for source in (declared, guard)]
+def test_parameters_are_read_from_their_cell_and_nothing_is_executed(tmp_path):
+    source = 'profile = "paper"\nrates = [1e-05, 0.5]  # learning rates\nname = "a b"'
+    tagged = nbformat.v4.new_code_cell(source, metadata={"tags": ["parameters"]})
+    cells = [nbformat.v4.new_markdown_cell("(label)=\n# Made up\ntext"), tagged]
+    cells.append(nbformat.v4.new_code_cell("raise SystemExit"))
     path = tmp_path / "98-made-up.ipynb"
-    nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
-    return path
-
-
-def test_parameters_are_read_from_the_cell_and_the_guard(tmp_path):
-    path = made_up_chapter(
-        tmp_path,
-        'profile = "paper"\nrates = [1e-05, 0.5]  # learning # rates\nname = "a b"',
-        "chapter.check_parameters(globals(), profile=parameters.PROFILES, "
-        'rates=parameters.Each(parameters.RATE), name=parameters.Text("a name"))',
-    )
-    assert [(p.name, p.default, p.allowed, p.comment) for p in commands.parameters(path)[1:]] == [
-        ("rates", [1e-05, 0.5], "a list, each member a finite number greater than 0",
-         "learning # rates"),
-        ("name", "a b", "a name", ""),
+    kernel = {"kernelspec": {"name": "python3", "display_name": "", "language": "python"}}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), path)
+    assert [(p.name, p.default, p.comment) for p in commands.parameters(path)[1:]] == [
+        ("rates", [1e-05, 0.5], "learning rates"), ("name", "a b", ""),
     ]  # fmt: skip
+    assert commands.title(path) == "Made up"
     assert commands.command(path, profile="smoke") == (
         "papermill notebooks/98-made-up.ipynb out.ipynb -p profile smoke "
         "-y 'rates: [1.0e-05, 0.5]' -p name 'a b'"
     )
-    assert "| `rates` | `[1e-05, 0.5]` | a list" in commands.parameter_page([path])
-
-
-def test_a_parameter_without_a_rule_is_an_error(tmp_path):
-    guard = "chapter.check_parameters(globals(), profile=parameters.PROFILES)"
-    path = made_up_chapter(tmp_path, 'profile = "paper"\np = 4', guard)
-    with pytest.raises(ValueError, match="'p' has no rule in check_parameters"):
-        commands.parameters(path)
+    assert "| `rates` | `[1e-05, 0.5]` | learning rates |" in commands.parameter_page([path])
 
 
 def test_the_box_stands_at_the_end_and_the_rest_stays():
