@@ -5,7 +5,7 @@ layers → preconditioner → warmup, circulation, two_points, limits, orders �
 """
 
 from accel_core.theory import dynamics_checks, loop_checks
-from accel_core.theory.check import Case, Check, balanced_case, report
+from accel_core.theory.check import Case, Check, balanced_case
 from accel_core.theory.circulation import (
     adaptive_integral,
     area_integral,
@@ -130,7 +130,6 @@ __all__ = [
     "preconditioner_eigensystem",
     "predicted_drift",
     "project",
-    "report",
     "robust_order",
     "scaling",
     "schatten_gradient",

@@ -4,7 +4,6 @@ A check compares quantities that were computed along different ways. Its toleran
 it stands, from machine precision ε and the case at hand, and covers rounding only.
 """
 
-from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -56,56 +55,6 @@ TITLES = {
     "thm-unbalanced": "Unbalanced bound",
     "eq-two-points": "Compiled step",
 }
-
-
-class Report(NamedTuple):
-    """Checks as a page shows them: a line a statement, the worst case of each."""
-
-    checks: tuple[Check, ...]
-
-    def rows(self) -> list[tuple[str, int, Check]]:
-        """Return (title, number of cases, the case that uses most of its tolerance)."""
-        groups: dict[str, list[Check]] = {}
-        for check in self.checks:
-            groups.setdefault(check.statement, []).append(check)
-        return [
-            (TITLES[label], len(group), max(group, key=_used)) for label, group in groups.items()
-        ]
-
-    def _repr_html_(self) -> str:
-        head = "".join(
-            f"<th>{word}</th>" for word in ("statement", "cases", "error below", "allowed", "")
-        )
-        lines = [f"<thead><tr>{head}</tr></thead><tbody>"]
-        for title, cases, worst in self.rows():
-            verdict = "holds" if worst.holds else "<strong>fails</strong>"
-            cells = title, cases, _shown(worst.error), _shown(worst.tolerance), verdict
-            lines.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
-        return "<table>" + "".join(lines) + "</tbody></table>"
-
-
-def _shown(value: float) -> str:
-    """Two digits, rounded up; of what is as small as rounding, which differs by machine, the
-    decade above.
-    """
-    if not 0 < value < np.inf:
-        return f"{value:.2g}"
-    decade = 10.0 ** (np.floor(np.log10(value)) - 1)
-    if value < 1e-6:
-        return f"{10.0 ** np.ceil(np.log10(value)):.0e}"
-    return f"{np.ceil(value / decade) * decade:.2g}"
-
-
-def report(*checks: Check | Iterable[Check]) -> Report:
-    """Collect checks and groups of checks for a page."""
-    flat: list[Check] = []
-    for item in checks:
-        flat.extend([item] if isinstance(item, Check) else item)
-    return Report(tuple(flat))
-
-
-def _used(check: Check) -> float:
-    return check.error / check.tolerance if check.tolerance else float(check.error > 0) * np.inf
 
 
 class Case(NamedTuple):

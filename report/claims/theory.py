@@ -20,11 +20,10 @@ WRONG = 1e-3
 
 def _judged(checks: Iterable[Check]) -> Verdict:
     checks = list(checks)
-    worst = max(checks, key=lambda check: check.error - check.tolerance)
-    failed = sum(not check.holds for check in checks)
-    evidence = {"cases": len(checks), "error": worst.error, "allowed": worst.tolerance}
-    if failed:
-        return Verdict(NOT_REPRODUCED, evidence, f"{failed} of {len(checks)} cases fail")
+    held = sum(check.holds for check in checks)
+    evidence = {"cases": len(checks), "within their tolerance": held}
+    if held < len(checks):
+        return Verdict(NOT_REPRODUCED, evidence, f"{len(checks) - held} of {len(checks)} fail")
     return Verdict(REPRODUCED, evidence)
 
 
@@ -135,66 +134,26 @@ def misprint(runs: Runs) -> Verdict:
     return Verdict(REPRODUCED, evidence)
 
 
-def _claim(id, place, sentence, chapter, criterion, source="paper") -> Claim:
-    return Claim(f"theory-{id}", source, place, sentence, chapter, criterion)
+def _claim(criterion, source: str, place: str, chapter: str, sentence: str) -> Claim:
+    name = criterion.__name__.replace("_", "-")
+    return Claim(f"theory-{name}", source, place, sentence, chapter, criterion)
 
 
-CLAIMS = (
-    _claim(
-        "warmup",
-        "Section 3",
-        "A vector times a scalar moves, to first order, with an adaptive rate and a memory.",
-        "10-setting-and-warmup",
-        warmup,
-    ),
-    _claim(
-        "balancedness",
-        "Section 5, Theorem 1",
-        "Under gradient flow, balanced layers stay balanced.",
-        "11-end-to-end-dynamics",
-        balancedness,
-    ),
-    _claim(
-        "end-to-end",
-        "Section 5, Theorem 1",
-        "The end-to-end matrix obeys a closed equation in which hidden widths do not appear.",
-        "11-end-to-end-dynamics",
-        end_to_end,
-    ),
-    _claim(
-        "spectrum",
-        "Section 5, Claim 1",
-        "Depth is a positive semi-definite preconditioner with the stated spectrum.",
-        "12-preconditioner",
-        spectrum,
-    ),
-    _claim(
-        "one-output",
-        "Section 5, Claim 2",
-        "For one output the rule is an adaptive factor and a projection.",
-        "12-preconditioner",
-        one_output,
-    ),
-    _claim(
-        "no-regularizer",
-        "Section 6, Theorem 2",
-        "For more than two layers the update is the gradient of no function.",
-        "13-no-regularizer",
-        no_regularizer,
-    ),
-    _claim(
-        "two-points",
-        "Section 7",
-        "With ℓ4 and depth 2 the coupling of the coordinates accelerates the small one.",
-        "14-two-points",
-        two_points,
-    ),
-    _claim(
-        "misprint",
-        "Section on the theory, condition of balancedness",
-        "Layers are balanced if every layer has the WᵀW of the one before.",
-        "11-end-to-end-dynamics",
-        misprint,
-        source="levy-wang",
-    ),
-)
+CLAIMS = tuple(_claim(*row) for row in (
+    (warmup, "paper", "Section 3", "10-setting-and-warmup",
+     "A vector times a scalar moves, to first order, with an adaptive rate and a memory."),
+    (balancedness, "paper", "Section 5, Theorem 1", "11-end-to-end-dynamics",
+     "Under gradient flow, balanced layers stay balanced."),
+    (end_to_end, "paper", "Section 5, Theorem 1", "11-end-to-end-dynamics",
+     "The end-to-end matrix obeys a closed equation in which hidden widths do not appear."),
+    (spectrum, "paper", "Section 5, Claim 1", "12-preconditioner",
+     "Depth is a positive semi-definite preconditioner with the stated spectrum."),
+    (one_output, "paper", "Section 5, Claim 2", "12-preconditioner",
+     "For one output the rule is an adaptive factor and a projection."),
+    (no_regularizer, "paper", "Section 6, Theorem 2", "13-no-regularizer",
+     "For more than two layers the update is the gradient of no function."),
+    (two_points, "paper", "Section 7", "14-two-points",
+     "With ℓ4 and depth 2 the coupling of the coordinates accelerates the small one."),
+    (misprint, "levy-wang", "Section on the theory, condition of balancedness",
+     "11-end-to-end-dynamics", "Layers are balanced if every layer has the WᵀW of the one before."),
+))  # fmt: skip
