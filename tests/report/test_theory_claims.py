@@ -5,7 +5,7 @@ import pytest
 from accel_core import theory
 from accel_core.theory import circulation, layers, preconditioning
 from accel_core.theory import warmup as warmup_module
-from report.claims import CONDITION, NOT_REPRODUCED, REPRODUCED
+from report.claims import CONDITION, NOT_REPRODUCED, REPRODUCED, UNTESTED
 from report.claims import theory as claims
 
 VERDICTS = {
@@ -54,23 +54,33 @@ def test_an_altered_statement_is_not_reproduced(monkeypatch, name, module, funct
     assert outcome == NOT_REPRODUCED
 
 
-def _rows(slope, factor):
+def _rows(gain):
+    """Scans in which the gain over one layer is a given function of the ratio and the angle."""
+
     def scaling(power, depths, ratios, angles, **options):
         return [
-            {"ratio": r, "iterations": 1e3 * r**2 if depths == [1] else factor * 1e3 * r**slope}
+            {"ratio": r, "iterations": 1e3 * r**2 / (1 if depths == [1] else gain(r, i))}
             for r in ratios
-            for _ in angles
+            for i, _ in enumerate(angles)
         ]
 
     return scaling
 
 
 @pytest.mark.parametrize(
-    ("slope", "factor", "outcome"),
-    [(2.0, 0.3, CONDITION), (1.0, 1.0, REPRODUCED), (2.0, 1.5, NOT_REPRODUCED)],
+    ("gain", "outcome"),
+    [
+        (lambda ratio, i: 3.3 + 0.1 * i, CONDITION),
+        (lambda ratio, i: (1 + 0.1 * i) * ratio, REPRODUCED),
+        (lambda ratio, i: 0.7, NOT_REPRODUCED),
+        # neither a power nor shown to be none: slopes from −1 to 1
+        (lambda ratio, i: 3 * ratio ** (i - 1.0) * 32 ** (1 - i / 2), UNTESTED),
+    ],
 )
-def test_two_points_tells_an_exponent_from_a_factor(monkeypatch, slope, factor, outcome):
-    monkeypatch.setattr(theory, "scaling", _rows(slope, factor))
+def test_two_points_tells_a_power_from_a_factor_and_from_what_is_not_known(
+    monkeypatch, gain, outcome
+):
+    monkeypatch.setattr(theory, "scaling", _rows(gain))
     assert judged("two-points").outcome == outcome
 
 
