@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import InitVar, dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pandas as pd
@@ -146,7 +147,7 @@ def _numbers(name: str, cells: pd.Series) -> np.ndarray:
     values = np.where(cells.str.fullmatch(NUMBER), cells, "inf").astype(float)
     if not np.isfinite(values).all():
         at = int(np.argmin(np.isfinite(values)))
-        raise TableError(f"column {name!r}, row {at + 1}: {_fault(cells.iloc[at])}")
+        _refuse(f"column {name!r}, row {at + 1}", cells.iloc[at])
     with np.errstate(all="ignore"):
         size, spread, deviation = np.abs(values).max(), np.ptp(values), values.std()
     if spread <= ROUNDING * size:
@@ -158,15 +159,17 @@ def _numbers(name: str, cells: pd.Series) -> np.ndarray:
     return values
 
 
-def _fault(cell: str) -> str:
+def _refuse(place: str, cell: str) -> NoReturn:
     if re.fullmatch(MISSING, cell):
-        return f"the value is missing ({cell!r}); drop the row, or fill it in yourself"
+        raise TableError(f"{place}: the value is missing ({cell!r}); drop the row, or fill it in")
     if re.fullmatch(rf"{NUMBER}|(?i:[+-]?inf(inity)?)", cell):
-        return f"{cell!r} is not finite; drop the row, or correct it"
+        raise TableError(f"{place}: {cell!r} is not finite; drop the row, or correct it")
     for sign in "_,' ":
         if re.fullmatch(NUMBER, cell.replace(sign, "")):
-            return f"{cell!r} is a number with {sign!r} in it: write digits and one point alone"
-    return f"{cell[:40]!r} is text: drop the column, or code its kinds as columns of 0 and 1"
+            told = f"{place}: {cell!r} is a number with {sign!r} in it"
+            raise TableError(f"{told}: write digits and one point alone")
+    told = f"{place}: {cell[:40]!r} is text"
+    raise TableError(f"{told}: drop the column, or code its kinds as columns of 0 and 1")
 
 
 def _doubts(data: Dataset, label: str) -> Iterator[str]:

@@ -5,7 +5,7 @@ base rate is fixed, so is the comparison's; the grid over the base rate tunes it
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -40,30 +40,22 @@ TOLERANCE = 0.05  # dex, the issue's
 MORE_PARAMETERS = (1.14, 1.16)
 
 
-def _runs(runs: Runs, seeds: Iterable[int] | None = None, **settings: object) -> pd.DataFrame:
-    """Rows of the tutorial's protocol but for ``settings``, by seed; all of ``STARTS`` or these."""
+def runs_of(runs: Runs, seeds: Iterable[int] | None = None, **settings: object) -> pd.DataFrame:
+    """Rows of the tutorial's protocol but for ``settings``, by seed; all of ``STARTS`` or these.
+    ``printed`` is the loss that the tutorial prints."""
     frame, default = runs(EXPERIMENT), tutorial.Convolutional(factored=True, seed=0)
     protocol = ("penalty", "dropout", "rate", "std")
     wanted = {name: getattr(default, name) for name in protocol} | settings
     std = wanted.pop("dense_std", None)
     frame = frame[frame.dense_std.isna() if std is None else frame.dense_std.eq(std)]
     frame = select(frame, **wanted, seed=list(range(STARTS) if seeds is None else seeds))
+    frame = frame.assign(printed=frame.cross_entropy + frame.weight_penalty)
     return frame.set_index("seed").sort_index()
 
 
-def printed_loss(run: Mapping) -> np.ndarray:
-    """The curve that the tutorial prints."""
-    return np.asarray(run["cross_entropy"]) + np.asarray(run["weight_penalty"])
-
-
-def cross_entropy(run: Mapping) -> np.ndarray:
-    """The curve without the penalty."""
-    return np.asarray(run["cross_entropy"])
-
-
-def _speedups(original: pd.DataFrame, factored: pd.DataFrame, curve, targets: Sequence[float]):
-    pairs = [(curve(a), curve(b)) for (_, a), (_, b) in _paired(original, factored)]
-    return speedups(pairs, targets)
+def both(runs: Runs, **settings: object) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The runs of the original network and of the factored one."""
+    return tuple(runs_of(runs, factored=factored, **settings) for factored in (False, True))
 
 
 def judge_speedups(found: Mapping[str, Estimate]) -> Verdict:
@@ -84,8 +76,13 @@ def judge_speedups(found: Mapping[str, Estimate]) -> Verdict:
     return Verdict(CONDITION, found, "; ".join(words))
 
 
-def _named(found: Mapping[float, Estimate], what: str) -> dict[str, Estimate]:
-    return {f"speed-up to {what} {target:g}": estimate for target, estimate in found.items()}
+def _judged(networks: tuple[pd.DataFrame, pd.DataFrame], what: str, targets) -> Verdict:
+    pairs = list(zip(*(network[what.replace("-", "_")] for network in networks), strict=True))
+    name = {"printed": "printed loss"}.get(what, what)
+    found = speedups(pairs, targets)
+    return judge_speedups(
+        {f"speed-up to {name} {target:g}": each for target, each in found.items()}
+    )
 
 
 def faster(runs: Runs) -> Verdict:
@@ -93,14 +90,11 @@ def faster(runs: Runs) -> Verdict:
 
     Where only the printed loss does, the condition is that the penalty counts as training.
     """
-    original, factored = (_runs(runs, factored=value) for value in (False, True))
-    printed = judge_speedups(
-        _named(_speedups(original, factored, printed_loss, PRINTED_TARGETS), "printed loss")
-    )
-    entropy = judge_speedups(
-        _named(_speedups(original, factored, cross_entropy, ENTROPY_TARGETS), "cross-entropy")
-    )
-    parts = [gap(a, b, GAPS) for (_, a), (_, b) in _paired(original, factored)]
+    networks = both(runs)
+    printed = _judged(networks, "printed", PRINTED_TARGETS)
+    entropy = _judged(networks, "cross-entropy", ENTROPY_TARGETS)
+    pairs = zip(*(network.to_dict("records") for network in networks), strict=True)
+    parts = [gap(original, factored, GAPS) for original, factored in pairs]
     shares = np.array([part["cross_entropy"] / part["printed"] for part in parts])
     evidence = {**printed.evidence, **entropy.evidence} | {
         f"share of the gap at {at:,} that is cross-entropy": median_interval(column)
@@ -116,20 +110,12 @@ def faster(runs: Runs) -> Verdict:
 
 def faster_bare(runs: Runs) -> Verdict:
     """Without penalty and dropout, the cross-entropy falls faster to every target, every start."""
-    bare = {"penalty": "none", "dropout": 0.0}
-    original, factored = (_runs(runs, factored=value, **bare) for value in (False, True))
-    return judge_speedups(
-        _named(_speedups(original, factored, cross_entropy, ENTROPY_TARGETS), "cross-entropy")
-    )
-
-
-def _paired(original: pd.DataFrame, factored: pd.DataFrame):
-    return zip(original.iterrows(), factored.iterrows(), strict=True)
+    return _judged(both(runs, penalty="none", dropout=0.0), "cross-entropy", ENTROPY_TARGETS)
 
 
 def curve_original(runs: Runs) -> Verdict:
     """The median |deviation| over the last 90 % of the axis is within the tolerance, all starts."""
-    found = _deviations(runs, "original", _runs(runs, factored=False))
+    found = deviations(runs, "original", runs_of(runs, factored=False))
     if found.within(upper=TOLERANCE):
         return Verdict(REPRODUCED, {"median |dex|": found})
     return Verdict(NOT_REPRODUCED, {"median |dex|": found}, f"not within {TOLERANCE} dex")
@@ -138,7 +124,9 @@ def curve_original(runs: Runs) -> Verdict:
 def curve_factored(runs: Runs) -> Verdict:
     """As for the original, by one of the two readings; which one is the condition."""
     found = {
-        reading: _deviations(runs, "overparameterized", _runs(runs, factored=True, penalty=reading))
+        reading: deviations(
+            runs, "overparameterized", runs_of(runs, factored=True, penalty=reading)
+        )
         for reading in ("product", "factors")
     }
     evidence = {f"median |dex|, penalty on {name}": value for name, value in found.items()}
@@ -148,36 +136,20 @@ def curve_factored(runs: Runs) -> Verdict:
     return Verdict(NOT_REPRODUCED, evidence, f"neither reading comes within {TOLERANCE} dex")
 
 
-def _deviations(runs: Runs, curve: str, ours: pd.DataFrame) -> Estimate:
+def deviations(runs: Runs, curve: str, ours: pd.DataFrame) -> Estimate:
+    """Median |log10(ours / printed)| over the last 90 % of the axis, over the starts."""
     printed = select(runs(PRINTED), figure="fig6_convnet", curve=curve)
-    return median_interval(
-        [
-            float(np.median(np.abs(deviation(printed.iteration, printed.value, printed_loss(run)))))
-            for _, run in ours.iterrows()
-        ]
-    )
+    off = (deviation(printed.iteration, printed.value, loss) for loss in ours.printed)
+    return median_interval([float(np.median(np.abs(each))) for each in off])
 
 
 def same_gap_rates(runs: Runs) -> Verdict:
     """At every base rate at which both losses stay finite, the printed gap at 4,000 and 8,500 is
     positive; and each tuned for the target, factored reaches every printed target first."""
-    group = experiments()["rates"]
-    rates = sorted({spec.rate for spec in group} | {tutorial.Convolutional.rate})
-    original, factored = (
-        {rate: _only(runs, factored=value, rate=rate) for rate in rates} for value in (False, True)
-    )
-    verdict = _same_gap({f"{rate:g}": (original[rate], factored[rate]) for rate in rates})
-    tuned = {}
-    for target in PRINTED_TARGETS:
-        best = [
-            min((iterations_to(printed_loss(run), target) for run in each.values() if _whole(run)),
-                default=math.inf)
-            for each in (original, factored)
-        ]  # fmt: skip
-        if min(best) < math.inf:
-            name = f"speed-up to printed loss {target:g}, base rates tuned"
-            bounds = ratio(*best, len(printed_loss(original[rates[0]])))
-            tuned[name] = median_interval(*([bound] for bound in bounds))
+    rates = sorted({spec.rate for spec in experiments()["rates"]} | {tutorial.Convolutional.rate})
+    pairs = {f"{rate:g}": both(runs, seeds=[0], rate=rate) for rate in rates}
+    verdict = _same_gap(pairs)
+    tuned = tuned_speedups(pairs.values())
     evidence = {**verdict.evidence, **tuned}
     lost = [name for name, estimate in tuned.items() if not estimate.within(lower=1)]
     if not lost or verdict.outcome == NOT_REPRODUCED:
@@ -186,30 +158,36 @@ def same_gap_rates(runs: Runs) -> Verdict:
     return Verdict(CONDITION, evidence, "; ".join(words))
 
 
+def tuned_speedups(pairs: Iterable[tuple[pd.DataFrame, pd.DataFrame]]) -> dict[str, Estimate]:
+    """Speed-ups to the printed targets, both networks each at its best of the base rates."""
+    found, networks = {}, [pd.concat(runs) for runs in zip(*pairs, strict=True)]
+    for target in PRINTED_TARGETS:
+        whole = (runs.printed[runs.status.eq("completed")] for runs in networks)
+        best = [min((iterations_to(loss, target) for loss in losses), default=math.inf)
+                for losses in whole]  # fmt: skip
+        if min(best) < math.inf:
+            bounds = ratio(*best, len(networks[0].printed.iloc[0]))
+            name = f"speed-up to printed loss {target:g}, base rates tuned"
+            found[name] = median_interval(*([bound] for bound in bounds))
+    return found
+
+
 def same_gap_stds(runs: Runs) -> Verdict:
     """At every std of the factored layers, the gap to the original network is positive at 4,000
     and 8,500."""
-    original = _only(runs, factored=False)
+    original, usual = both(runs, seeds=[0])
     pairs = {
-        f"{std:g}": (original, _only(runs, factored=True, dense_std=std))
+        f"{std:g}": (original, runs_of(runs, seeds=[0], factored=True, dense_std=std))
         for std in sorted(spec.dense_std for spec in experiments()["stds"])
     }
-    pairs["0.1"] = (original, _only(runs, factored=True))
-    return _same_gap(pairs)
+    return _same_gap(pairs | {"0.1": (original, usual)})
 
 
-def _only(runs: Runs, **settings: object) -> pd.Series:
-    return _runs(runs, seeds=[0], **settings).iloc[0]
-
-
-def _whole(run: Mapping) -> bool:
-    return run["status"] == "completed"
-
-
-def _same_gap(pairs: Mapping[str, tuple[Mapping, Mapping]]) -> Verdict:
+def _same_gap(pairs: Mapping[str, tuple[pd.DataFrame, pd.DataFrame]]) -> Verdict:
     evidence, lost, diverged = {}, [], []
-    for name, (original, factored) in pairs.items():
-        if not (_whole(original) and _whole(factored)):
+    for name, frames in pairs.items():
+        original, factored = (frame.iloc[0] for frame in frames)
+        if not original.status == factored.status == "completed":
             diverged.append(name)
             continue
         for at, value in zip(GAPS[1:], gap(original, factored, GAPS[1:])["printed"], strict=True):
@@ -234,45 +212,27 @@ def parameters(runs: Runs) -> Verdict:
     return Verdict(NOT_REPRODUCED, evidence, f"{factored / original - 1:.1%} more")
 
 
-def _claim(id: str, source: str, place: str, sentence: str, criterion) -> Claim:
-    return Claim(f"convolutional-{id}", source, place, sentence, CHAPTER, criterion)
-
-
 FIGURE, APPENDIX = "Fig. 6 right, convolutional network", "appendix C, convolutional network"
-CLAIMS = (
-    _claim(
-        "parameters", "paper", "section 8",
-        "Factoring both dense layers adds about 15 % to the network's parameters.",
-        parameters,
-    ),
-    _claim(
-        "faster", "paper", FIGURE,
-        "With its dense layers factored, the tutorial's network trains faster.",
-        faster,
-    ),
-    _claim(
-        "curve-original", "paper", FIGURE,
-        "The printed curve of the original network.",
-        curve_original,
-    ),
-    _claim(
-        "curve-factored", "paper", FIGURE,
-        "The printed curve of the overparameterized network.",
-        curve_factored,
-    ),
-    _claim(
-        "rates", "paper", APPENDIX,
-        "The gap is the same under a grid over the base learning rate.",
-        same_gap_rates,
-    ),
-    _claim(
-        "stds", "paper", APPENDIX,
-        "The gap is the same for standard deviations of the factored layers from 0.001 to 0.5.",
-        same_gap_stds,
-    ),
-    _claim(
-        "bare", "ava", "Experiments",
-        "Deeper matrix products in place of a CNN's dense layers accelerate convergence on MNIST.",
-        faster_bare,
-    ),
+# id, source, place, sentence, criterion
+_CLAIMS = (
+    ("parameters", "paper", "section 8",
+     "Factoring both dense layers adds about 15 % to the network's parameters.", parameters),
+    ("faster", "paper", FIGURE,
+     "With its dense layers factored, the tutorial's network trains faster.", faster),
+    ("curve-original", "paper", FIGURE,
+     "The printed curve of the original network.", curve_original),
+    ("curve-factored", "paper", FIGURE,
+     "The printed curve of the overparameterized network.", curve_factored),
+    ("rates", "paper", APPENDIX,
+     "The gap is the same under a grid over the base learning rate.", same_gap_rates),
+    ("stds", "paper", APPENDIX,
+     "The gap is the same for standard deviations of the factored layers from 0.001 to 0.5.",
+     same_gap_stds),
+    ("bare", "ava", "Experiments",
+     "Deeper matrix products in place of a CNN's dense layers accelerate convergence on MNIST.",
+     faster_bare),
 )  # fmt: skip
+CLAIMS = tuple(
+    Claim(f"convolutional-{id}", source, place, sentence, CHAPTER, criterion)
+    for id, source, place, sentence, criterion in _CLAIMS
+)
