@@ -4,8 +4,8 @@ Committed before the runs. The printed curves were known, since they are the cla
 base rate is fixed, so is the comparison's; the grid over the base rate tunes it, for one start.
 """
 
-import math
 from collections.abc import Iterable, Mapping
+from math import inf
 
 import numpy as np
 import pandas as pd
@@ -37,6 +37,7 @@ PRINTED_TARGETS = (3.0, 2.5, 2.0)
 # From 2.3 (guessing) each about half of the one before.
 ENTROPY_TARGETS = (0.5, 0.2, 0.1, 0.05)
 TOLERANCE = 0.05  # dex, the issue's
+SURE = 10  # one start decides a sign where the gap is so many times what three starts differ by
 MORE_PARAMETERS = (1.14, 1.16)
 
 
@@ -63,25 +64,23 @@ def judge_speedups(found: Mapping[str, Estimate]) -> Verdict:
     even in the median: not reproduced. In between: with a condition."""
     if not found:
         raise MissingRuns("no run reaches any of the targets")
-    held = [name for name, estimate in found.items() if estimate.within(lower=1)]
     median = [name for name, estimate in found.items() if estimate.median_within(lower=1)]
-    if len(held) == len(found):
-        return Verdict(REPRODUCED, found)
+    failed: dict[str, list[str]] = {}
+    for name, estimate in found.items():
+        if not estimate.within(lower=1):
+            failed.setdefault(failure(name in median), []).append(name)
     if 2 * len(median) < len(found):
         words = f"holds for the median start at {len(median)} of {len(found)} targets"
         return Verdict(NOT_REPRODUCED, found, words)
-    failed = {name: failure(name in median) for name in found if name not in held}
-    words = (f"{how} {', '.join(name for name, own in failed.items() if own == how)}"
-             for how in dict.fromkeys(failed.values()))  # fmt: skip
-    return Verdict(CONDITION, found, "; ".join(words))
+    words = "; ".join(f"{how} {', '.join(names)}" for how, names in failed.items())
+    return Verdict(CONDITION if failed else REPRODUCED, found, words)
 
 
 def _judged(networks: tuple[pd.DataFrame, pd.DataFrame], what: str, targets) -> Verdict:
-    pairs = list(zip(*(network[what.replace("-", "_")] for network in networks), strict=True))
-    name = {"printed": "printed loss"}.get(what, what)
-    found = speedups(pairs, targets)
+    column = {"printed loss": "printed", "cross-entropy": "cross_entropy"}[what]
+    found = speedups(list(zip(*(network[column] for network in networks), strict=True)), targets)
     return judge_speedups(
-        {f"speed-up to {name} {target:g}": each for target, each in found.items()}
+        {f"speed-up to {what} {target:g}": each for target, each in found.items()}
     )
 
 
@@ -91,7 +90,7 @@ def faster(runs: Runs) -> Verdict:
     Where only the printed loss does, the condition is that the penalty counts as training.
     """
     networks = both(runs)
-    printed = _judged(networks, "printed", PRINTED_TARGETS)
+    printed = _judged(networks, "printed loss", PRINTED_TARGETS)
     entropy = _judged(networks, "cross-entropy", ENTROPY_TARGETS)
     pairs = zip(*(network.to_dict("records") for network in networks), strict=True)
     parts = [gap(original, factored, GAPS) for original, factored in pairs]
@@ -115,19 +114,17 @@ def faster_bare(runs: Runs) -> Verdict:
 
 def curve_original(runs: Runs) -> Verdict:
     """The median |deviation| over the last 90 % of the axis is within the tolerance, all starts."""
-    found = deviations(runs, "original", runs_of(runs, factored=False))
-    if found.within(upper=TOLERANCE):
-        return Verdict(REPRODUCED, {"median |dex|": found})
-    return Verdict(NOT_REPRODUCED, {"median |dex|": found}, f"not within {TOLERANCE} dex")
+    found = {"median |dex|": deviations(runs, "original", runs_of(runs, factored=False))}
+    if found["median |dex|"].within(upper=TOLERANCE):
+        return Verdict(REPRODUCED, found)
+    return Verdict(NOT_REPRODUCED, found, f"not within {TOLERANCE} dex")
 
 
 def curve_factored(runs: Runs) -> Verdict:
     """As for the original, by one of the two readings; which one is the condition."""
     found = {
-        reading: deviations(
-            runs, "overparameterized", runs_of(runs, factored=True, penalty=reading)
-        )
-        for reading in ("product", "factors")
+        name: deviations(runs, "overparameterized", runs_of(runs, factored=True, penalty=name))
+        for name in ("product", "factors")
     }
     evidence = {f"median |dex|, penalty on {name}": value for name, value in found.items()}
     fitting = [name for name, value in found.items() if value.within(upper=TOLERANCE)]
@@ -144,28 +141,20 @@ def deviations(runs: Runs, curve: str, ours: pd.DataFrame) -> Estimate:
 
 
 def same_gap_rates(runs: Runs) -> Verdict:
-    """At every base rate at which both losses stay finite, the printed gap at 4,000 and 8,500 is
-    positive; and each tuned for the target, factored reaches every printed target first."""
+    """The gap is there at every base rate; and with each network at the base rate that is best for
+    the target, factored reaches every printed target first."""
     rates = sorted({spec.rate for spec in experiments()["rates"]} | {tutorial.Convolutional.rate})
     pairs = {f"{rate:g}": both(runs, seeds=[0], rate=rate) for rate in rates}
-    verdict = _same_gap(pairs)
-    tuned = tuned_speedups(pairs.values())
-    evidence = {**verdict.evidence, **tuned}
-    lost = [name for name, estimate in tuned.items() if not estimate.within(lower=1)]
-    if not lost or verdict.outcome == NOT_REPRODUCED:
-        return Verdict(verdict.outcome, evidence, verdict.condition)
-    words = [verdict.condition] * bool(verdict.condition) + [f"no {name}" for name in lost]
-    return Verdict(CONDITION, evidence, "; ".join(words))
+    return _same_gap(runs, pairs, tuned_speedups(pairs.values()))
 
 
 def tuned_speedups(pairs: Iterable[tuple[pd.DataFrame, pd.DataFrame]]) -> dict[str, Estimate]:
     """Speed-ups to the printed targets, both networks each at its best of the base rates."""
     found, networks = {}, [pd.concat(runs) for runs in zip(*pairs, strict=True)]
+    whole = [runs.printed[runs.status.eq("completed")] for runs in networks]
     for target in PRINTED_TARGETS:
-        whole = (runs.printed[runs.status.eq("completed")] for runs in networks)
-        best = [min((iterations_to(loss, target) for loss in losses), default=math.inf)
-                for losses in whole]  # fmt: skip
-        if min(best) < math.inf:
+        best = [min((iterations_to(loss, target) for loss in each), default=inf) for each in whole]
+        if min(best) < inf:
             bounds = ratio(*best, len(networks[0].printed.iloc[0]))
             name = f"speed-up to printed loss {target:g}, base rates tuned"
             found[name] = median_interval(*([bound] for bound in bounds))
@@ -173,34 +162,42 @@ def tuned_speedups(pairs: Iterable[tuple[pd.DataFrame, pd.DataFrame]]) -> dict[s
 
 
 def same_gap_stds(runs: Runs) -> Verdict:
-    """At every std of the factored layers, the gap to the original network is positive at 4,000
-    and 8,500."""
+    """The gap to the original network is there at every std of the factored layers."""
     original, usual = both(runs, seeds=[0])
+    stds = sorted(spec.dense_std for spec in experiments()["stds"])
     pairs = {
-        f"{std:g}": (original, runs_of(runs, seeds=[0], factored=True, dense_std=std))
-        for std in sorted(spec.dense_std for spec in experiments()["stds"])
+        f"{s:g}": (original, runs_of(runs, seeds=[0], factored=True, dense_std=s)) for s in stds
     }
-    return _same_gap(pairs | {"0.1": (original, usual)})
+    return _same_gap(runs, pairs | {"0.1": (original, usual)}, {})
 
 
-def _same_gap(pairs: Mapping[str, tuple[pd.DataFrame, pd.DataFrame]]) -> Verdict:
-    evidence, lost, diverged = {}, [], []
+def _same_gap(runs: Runs, pairs: Mapping[str, tuple], tuned: Mapping[str, Estimate]) -> Verdict:
+    """Of one start for each setting, at 4,000 and 8,500. The gap is there where it is more than
+    ``SURE`` times what the starts differ by at the tutorial's setting; it is not where the factored
+    network diverges and the original does not. For less than half: not reproduced."""
+    at, (originals, factoreds) = GAPS[1:], (n.to_dict("records") for n in both(runs))
+    starts = [gap(*pair, at)["printed"] for pair in zip(originals, factoreds, strict=True)]
+    noise = float(np.ptp(starts, axis=0).max())
+    evidence: dict = {"printed gap at the tutorial's setting, largest range of starts": noise}
+    held, lost = [], []
     for name, frames in pairs.items():
         original, factored = (frame.iloc[0] for frame in frames)
-        if not original.status == factored.status == "completed":
-            diverged.append(name)
+        if original.status != "completed":
             continue
-        for at, value in zip(GAPS[1:], gap(original, factored, GAPS[1:])["printed"], strict=True):
-            evidence[f"printed gap at {at:,}, {name}"] = float(value)
-            if value <= 0:
-                lost.append(f"{name} at {at:,}")
-    if not evidence:
-        raise MissingRuns(f"a loss diverges at each of {', '.join(pairs)}")
-    if 2 * len(lost) > len(evidence):
-        return Verdict(NOT_REPRODUCED, evidence, f"no gap: {', '.join(lost)}")
-    words = [f"diverged: {', '.join(diverged)}"] * bool(diverged)
-    words += [f"no gap: {', '.join(lost)}"] * bool(lost)
-    return Verdict(CONDITION if words else REPRODUCED, evidence, "; ".join(words))
+        if factored.status != "completed":
+            lost += [f"{name}, where the factored network diverges"] * len(at)
+            continue
+        for iteration, value in zip(at, gap(original, factored, at)["printed"], strict=True):
+            evidence[f"printed gap at {iteration:,}, {name}"] = float(value)
+            (held if value > SURE * noise else lost).append(f"{name} at {iteration:,}")
+    if not held + lost:
+        raise MissingRuns(f"the original diverges at each of {', '.join(pairs)}")
+    for name, estimate in tuned.items():
+        (held if estimate.within(lower=1) else lost).append(name)
+    if not lost:
+        return Verdict(REPRODUCED, evidence | tuned)
+    outcome = NOT_REPRODUCED if len(held) < len(lost) else CONDITION
+    return Verdict(outcome, evidence | tuned, f"no gap: {'; '.join(dict.fromkeys(lost))}")
 
 
 def parameters(runs: Runs) -> Verdict:
