@@ -107,9 +107,24 @@ def faster(runs: Runs) -> Verdict:
     return Verdict(REPRODUCED, evidence)
 
 
-def faster_bare(runs: Runs) -> Verdict:
-    """Without penalty and dropout, the cross-entropy falls faster to every target, every start."""
-    return _judged(both(runs, penalty="none", dropout=0.0), "cross-entropy", ENTROPY_TARGETS)
+def faster_anywhere(runs: Runs) -> Verdict:
+    """In both settings every speed-up is above 1: in the tutorial's as `faster` says it, and for
+    the cross-entropy without penalty and dropout. Where only one of them is, it is the condition.
+    """
+    bare = _judged(both(runs, penalty="none", dropout=0.0), "cross-entropy", ENTROPY_TARGETS)
+    tutorials = faster(runs)
+    evidence = {**tutorials.evidence} | {
+        f"{name}, no penalty, no dropout": value for name, value in bare.evidence.items()
+    }
+    settings = {"in the tutorial's setting": tutorials, "without penalty and dropout": bare}
+    told = [
+        f"{where}: {verdict.condition or verdict.outcome}" for where, verdict in settings.items()
+    ]
+    outcomes = {verdict.outcome for verdict in settings.values()}
+    if outcomes in ({REPRODUCED}, {NOT_REPRODUCED}):
+        words = "" if outcomes == {REPRODUCED} else "; ".join(told)
+        return Verdict(outcomes.pop(), evidence, words)
+    return Verdict(CONDITION, evidence, "; ".join(told))
 
 
 def curve_original(runs: Runs) -> Verdict:
@@ -227,7 +242,7 @@ _CLAIMS = (
      same_gap_stds),
     ("bare", "ava", "Experiments",
      "Deeper matrix products in place of a CNN's dense layers accelerate convergence on MNIST.",
-     faster_bare),
+     faster_anywhere),
 )  # fmt: skip
 CLAIMS = tuple(
     Claim(f"convolutional-{id}", source, place, sentence, CHAPTER, criterion)
