@@ -233,18 +233,13 @@ def slides() -> int:
 
 
 def readme() -> int:
-    """Write what is generated anew: README.md's sections, its figure, contents, parameters."""
+    """Write what is generated anew: README.md's figure, numbers and tables; the parameters page."""
     from report.commands import parameter_page
-    from report.front_page import FIGURE, contents, draw, replaced, sections
+    from report.readme import FIGURE, draw, figure, replaced, written
 
-    try:
-        draw(runs, ROOT / FIGURE)
-    except KeyError as missing:
-        print(f"no figure: {missing.args[0]}", file=sys.stderr)
-    (ROOT / "_toc.yml").write_text(contents(ROOT), encoding="utf8")
+    draw(figure(runs), ROOT / FIGURE)
     path = ROOT / "README.md"
-    text = path.read_text(encoding="utf8")
-    path.write_text(replaced(text, sections(ROOT, runs)), encoding="utf8")
+    path.write_text(written(path.read_text(encoding="utf8"), ROOT, runs), encoding="utf8")
     path, notebooks = ROOT / "book" / "parameters.md", sorted(ROOT.glob("notebooks/[0-9]*.ipynb"))
     tables = {"parameters": parameter_page(notebooks)}
     path.write_text(replaced(path.read_text(encoding="utf8"), tables), encoding="utf8")

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from test_claims import PRINTED, experiments, figure, grid
 
 from report import __main__ as command_line
-from report import front_page
+from report import readme
+from report.prose import NoLongerHoldsError
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = ROOT / ".venv" / "bin"
@@ -23,20 +23,19 @@ def read(path):
 # ---- the table of contents -----------------------------------------------------------------------
 
 
-def test_contents_name_every_chapter_in_order_and_every_page():
+def test_contents_name_every_chapter_and_every_page_once():
     toc = yaml.safe_load(read("_toc.yml"))
     files = [toc["root"], *(page["file"] for part in toc["parts"] for page in part["chapters"])]
-    chapters = [f"executed/{path.stem}" for path in sorted((ROOT / "notebooks").glob("*.ipynb"))]
-    assert [page for page in files if page.startswith("executed/")] == chapters, "run `make readme`"
-    pages = {path.stem for path in (ROOT / "book").glob("*.md")}
-    assert {page for page in files if not page.startswith("executed/")} == pages
+    pages = [path.stem for path in (ROOT / "book").glob("*.md")]
+    chapters = [f"executed/{path.stem}" for path in (ROOT / "notebooks").glob("*.ipynb")]
+    assert sorted(files) == sorted(pages + chapters), "add the missing page's line to _toc.yml"
 
 
-# ---- the generated sections of the README --------------------------------------------------------
+# ---- what is generated in the README -------------------------------------------------------------
 
 
 def test_readme_is_current():
-    made = front_page.replaced(read("README.md"), front_page.sections(ROOT, command_line.runs))
+    made = readme.written(read("README.md"), ROOT, command_line.runs)
     assert read("README.md") == made, "run `make readme`"
 
 
@@ -47,46 +46,47 @@ def test_every_folder_of_the_project_has_a_line():
         ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
     )
     folders = {Path(name).parts[0] for name in listed.stdout.split("\n") if "/" in name}
-    assert folders <= set(front_page.FOLDERS)
+    assert folders <= set(readme.FOLDERS)
 
 
-def test_a_section_without_markers_is_an_error():
+def test_a_marker_that_is_missing_is_an_error():
     with pytest.raises(ValueError, match="exactly one <!-- tree:begin -->"):
-        front_page.replaced("no markers", {"tree": "x"})
+        readme.replaced("no markers", {"tree": "x"})
+    with pytest.raises(ValueError, match="no <!-- gain -->…<!-- -->"):
+        readme.filled("no markers", {"gain": "1.7"})
 
 
-def test_the_answer_is_computed_from_the_runs():
-    paper = experiments(grid(figure()), paper_curves=PRINTED)
-    said = front_page.answer(paper.__getitem__)
-    assert said.count("\n- ") == 2 and "depth 3 2.2 [" in said
-    other = experiments(grid(figure(l4=(1, 1.6, 0.9))), paper_curves=PRINTED)
-    said = front_page.answer(other.__getitem__)
-    assert "depth 3 0.9 [" in said and "depth 3 is faster than 1”: *not reproduced*" in said
+def test_a_number_of_the_answer_follows_the_record():
+    text = read("README.md").replace("<!-- fine -->2.6<!-- -->", "<!-- fine -->26<!-- -->")
+    assert text != read("README.md")
+    assert readme.written(text, ROOT, command_line.runs) == read("README.md")
 
 
-def test_no_answer_is_claimed_without_the_runs():
-    said = front_page.answer({"paper_curves": PRINTED}.__getitem__)
-    assert said == "*No answer yet: the runs of 'tuned_rates' are not in the record.*"
+def test_an_answer_that_the_record_no_longer_bears_out_fails_by_its_phrase():
+    def one_survives(name):
+        runs = command_line.runs(name).copy()
+        if name == "printed_l4":
+            first = runs.index[runs.rule.eq("GradientDescent()")][0]
+            runs.loc[first, "status"] = "completed"
+        return runs
+
+    with pytest.raises(NoLongerHoldsError, match="diverges from every start that we tried"):
+        readme.written(read("README.md"), ROOT, one_survives)
 
 
-def test_the_main_figure_is_drawn_from_the_runs(tmp_path):
-    paper = experiments(grid(figure()), paper_curves=PRINTED).__getitem__
+def test_a_guarded_phrase_that_the_answer_lost_is_an_error():
+    with pytest.raises(ValueError, match="no longer says “two layers start slower”"):
+        text = read("README.md").replace(
+            "two layers\nstart slower", "two layers are slower at first"
+        )
+        readme.written(text, ROOT, command_line.runs)
+
+
+def test_the_figure_is_that_of_the_record_and_the_same_bytes_every_time(tmp_path):
     for name in ("one.svg", "two.svg"):
-        front_page.draw(paper, tmp_path / name)
-    first = (tmp_path / "one.svg").read_text("utf8")
-    assert first == (tmp_path / "two.svg").read_text("utf8")
-    assert front_page.drawn(paper) in first
-    other = experiments(grid(figure(l4=(1, 1.6, 2.3))), paper_curves=PRINTED).__getitem__
-    assert front_page.drawn(other) != front_page.drawn(paper)
-
-
-def test_the_main_figure_is_current():
-    path = ROOT / front_page.FIGURE
-    if path.exists():
-        assert front_page.drawn(command_line.runs) in path.read_text("utf8"), "run `make readme`"
-    else:
-        with pytest.raises(KeyError, match="not recorded"):
-            command_line.runs("tuned_rates")
+        readme.draw(canvas := readme.figure(command_line.runs), tmp_path / name)
+    assert (tmp_path / "one.svg").read_bytes() == (tmp_path / "two.svg").read_bytes()
+    assert readme.digest(canvas) in read(readme.FIGURE), "run `make readme`"
 
 
 # ---- every snippet on the pages ------------------------------------------------------------------

@@ -20,7 +20,7 @@ import book_site
 import nbformat
 import pytest
 
-from report import commands, front_page, parameters
+from report import commands, parameters, readme
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = ROOT / ".venv" / "bin"
@@ -209,7 +209,7 @@ def test_the_main_names_have_examples(name):
 def test_the_page_on_parameters_is_current():
     path = ROOT / "book" / "parameters.md"
     text = path.read_text("utf8")
-    made = front_page.replaced(text, {"parameters": commands.parameter_page(NOTEBOOKS)})
+    made = readme.replaced(text, {"parameters": commands.parameter_page(NOTEBOOKS)})
     assert text == made, "run `make readme`"
 
 
