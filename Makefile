@@ -97,7 +97,7 @@ test: $(READY)  ## every check, slow variants left out
 
 # Chapters that compute on the page, again as other processors would: two of BLAS's kernels, and
 # code that numba compiles for no processor in particular, in a cache of its own.
-COMPUTING = $(shell grep -lE '\btrain\(|theory\.' $(TEXTS) | sed 's/md$$/ipynb/')
+COMPUTING = $(shell grep -lP '\btrain\x28|theory\.' $(TEXTS) | sed 's/md$$/ipynb/')
 kernels: $(READY)  ## stored outputs, as other processors compute them
 	@echo "stored outputs, Haswell's BLAS"
 	@export OPENBLAS_CORETYPE=Haswell; $(call NBVAL,$(COMPUTING))
