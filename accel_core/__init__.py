@@ -16,7 +16,8 @@ _MODULES = {
     "datasets": "Dataset DataUnavailable NAMES load standardize",
     "problem": "Moments Problem",
     "optimum": "NearlyCollinear Optimum",
-    "models": "Architecture LinearNetwork balancedness end_to_end imbalance",
+    "models": "Architecture balancedness end_to_end imbalance",
+    "network": "LinearNetwork",
     "initializers": "Balanced EndToEndOf IdentityOffset Initializer NearZero SemiOrthogonal "
     "TorchDefault factor_balanced",
     "rules": "AdaDelta AdaGrad Adam EndToEnd GradientDescent Momentum UpdateRule",

@@ -18,23 +18,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-__all__ = [
-    "Architecture",
-    "LinearNetwork",  # noqa: F822  see __getattr__
-    "balancedness",
-    "end_to_end",
-    "imbalance",
-    "whole",
-]
-
-
-def __getattr__(name: str):
-    """`LinearNetwork`, an `nn.Module`: loaded when it is asked for, since torch takes a second."""
-    if name == "LinearNetwork":
-        from accel_core.network import LinearNetwork
-
-        return LinearNetwork
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__all__ = ["Architecture", "balancedness", "end_to_end", "imbalance", "whole"]
 
 
 def whole(name: str, value: object, least: int) -> int:

@@ -1,4 +1,4 @@
-"""`LinearNetwork`, the deep linear network as a `torch.nn` module: `accel_core.models` shows it."""
+"""The deep linear network as a `torch.nn` module: a file of its own, since torch takes a second."""
 
 from __future__ import annotations
 

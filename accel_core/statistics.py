@@ -40,15 +40,17 @@ __all__ = [
 
 #: What makes two runs runs of one model; they may differ in rate and seed only.
 MODEL = ("problem", "p", "depth", "width", "bias", "start", "rule", "weight_decay", "budget")
+#: … and these, in tables that have such columns.
+MORE = ("schedule", "clip")
 
 
 def run_table(problem: Problem, results: Sequence[Result], name: str = "problem") -> pd.DataFrame:
     """The run table of `train`'s results on one problem: one row per run, in their order.
 
-    Columns: key (its number), problem (`name`), p, depth, width, bias, start and rule (as text),
-    seed, rate, weight_decay, budget (iterations of the longest run), status, diverged_at,
-    iteration and distance (arrays: the curve), final (distance at the end, inf for a diverged run),
-    floor (what the optimum's own error leaves of a distance of zero).
+    Columns: key (its number), problem (`name`), p, depth, width, bias, start, rule and schedule (as
+    text), clip, seed, rate, weight_decay, budget (iterations of the longest run), status,
+    diverged_at, iteration and distance (arrays: the curve), final (distance at the end, inf for a
+    diverged run), floor (what the optimum's own error leaves of a distance of zero).
     """
     budget = max((int(at) for result in results for at in result.iteration[-1:]), default=0)
     rows = []
@@ -59,8 +61,9 @@ def run_table(problem: Problem, results: Sequence[Result], name: str = "problem"
             {
                 "key": number, "problem": name, "p": problem.p, "depth": run.depth,
                 "width": run.width, "bias": run.bias, "start": repr(run.start),
-                "rule": repr(run.rule), "seed": run.seed, "rate": run.rate,
-                "weight_decay": run.weight_decay, "budget": budget, "status": result.status,
+                "rule": repr(run.rule), "schedule": repr(run.schedule), "clip": run.clip,
+                "seed": run.seed, "rate": run.rate, "weight_decay": run.weight_decay,
+                "budget": budget, "status": result.status,
                 "diverged_at": result.diverged_at, "iteration": result.iteration,
                 "distance": distance, "floor": optimum.error,
                 "final": distance[-1] if result.status == "completed" else math.inf,
@@ -110,17 +113,18 @@ def tune(
     criterion = final.clip(lower=TINY) if target is None else crossings([target] * len(frame))
     if criterion.isna().any():
         raise ValueError(f"{frame.key[criterion.isna()].tolist()}: the final distance is NaN")
+    names = _names(frame)
     columns = frame.assign(criterion=criterion, final=final, diverged=~completed)
     columns["sooner"] = crossings(frame.floor) if "floor" in frame else 0.0
     return pd.DataFrame(
         [
-            dict(zip(MODEL, model, strict=True)) | _tune_one(model, runs)
-            for model, runs in columns.groupby(list(MODEL), dropna=False)
+            (named := dict(zip(names, model, strict=True))) | _tune_one(named, runs)
+            for model, runs in columns.groupby(names, dropna=False)
         ]
     )
 
 
-def _tune_one(model: tuple, runs: pd.DataFrame) -> dict:
+def _tune_one(model: dict, runs: pd.DataFrame) -> dict:
     rates, seeds, runs = _grid(model, runs)
     criterion, sooner, final, diverged = (
         runs[column].to_numpy().reshape(len(rates), len(seeds))
@@ -195,9 +199,10 @@ def _compare(frame, baseline, target, per_start, reach):
                 "select it first"
             )
     tuned = tune(frame, target=target, reach=reach)
-    unknown = set(baseline) - set(MODEL)
+    unknown = set(baseline) - set(_names(frame))
     if unknown or not baseline:
-        raise ValueError(f"baseline names {sorted(unknown)}; allowed are {', '.join(MODEL)}")
+        allowed = ", ".join(_names(frame))
+        raise ValueError(f"baseline names {sorted(unknown)}; allowed are {allowed}")
     chosen = np.logical_and.reduce([tuned[name].eq(value) for name, value in baseline.items()])
     if np.sum(chosen) != 1:
         raise ValueError(
@@ -222,7 +227,7 @@ def _compare(frame, baseline, target, per_start, reach):
             )
         bounds = [_ratio(of, to, budget) for of, to in pairs]
         rows.append(
-            {name: model[name] for name in MODEL}
+            {name: model[name] for name in _names(frame)}
             | {
                 "target": math.nan if target is None else target,
                 "rate": model[rates],
@@ -248,9 +253,14 @@ def _ratio(of: float, to: float, budget: float) -> tuple[float, float]:
     return low, high
 
 
-def _grid(model: tuple, runs: pd.DataFrame) -> tuple[np.ndarray, list[int], pd.DataFrame]:
+def _names(frame: pd.DataFrame) -> list[str]:
+    """The columns that tell the models of a run table apart."""
+    return [*MODEL, *(name for name in MORE if name in frame)]
+
+
+def _grid(model: dict, runs: pd.DataFrame) -> tuple[np.ndarray, list[int], pd.DataFrame]:
     """Rates, seeds, and the runs in this order; every start must have been run once per rate."""
-    name = ", ".join(f"{key}={value}" for key, value in zip(MODEL, model, strict=True))
+    name = ", ".join(f"{key}={value}" for key, value in model.items())
     rates, seeds = np.unique(runs.rate), np.unique(runs.seed).tolist()
     had = set(zip(runs.rate, runs.seed, strict=True))
     if len(runs) > len(had):

@@ -14,12 +14,12 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.utils import parameters_to_vector
 
-from accel_core.engine.hessian import largest_eigenvalue
 from accel_core.engine.kernels import DIVERGED
 from accel_core.models import end_to_end
 from accel_core.network import LinearNetwork
 from accel_core.problem import Problem
 from accel_core.rules import AdaDelta, AdaGrad, Adam, EndToEnd, GradientDescent, Momentum
+from accel_core.sharpness import largest_eigenvalue
 
 if TYPE_CHECKING:
     from accel_core.training import Result, Run

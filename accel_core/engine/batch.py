@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from accel_core.engine import kernels, products, quadratic
 from accel_core.engine.data import Data, aligned
-from accel_core.engine.hessian import sharpness
 from accel_core.engine.updates import CODES
 from accel_core.problem import Problem
 from accel_core.rules import EndToEnd
+from accel_core.sharpness import sharpness
 
 if TYPE_CHECKING:
     from accel_core.training import Run

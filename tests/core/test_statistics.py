@@ -234,7 +234,9 @@ def test_the_run_table_says_what_was_run_and_how_it_ended():
     assert (kept.status, lost.status, lost.final) == ("completed", "diverged", math.inf)
     assert kept.final == kept.distance[-1] and kept.iteration[-1] == kept.budget == 100
     assert lost.diverged_at > lost.iteration[-1] and pd.isna(kept.diverged_at)
-    tune(table)
+    assert (kept.schedule, kept.clip) == ("Constant()", math.inf)
+    clipped = run_table(problem, train(problem, [Run(clip=c, rate=0.1) for c in (1.0, 2.0)], 9))
+    assert len(tune(clipped)) == 2  # not two runs of one model
 
 
 # --- speed-ups

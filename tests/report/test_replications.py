@@ -15,7 +15,6 @@ from accel_core.initializers import factor_balanced
 from accel_core.intervals import Estimate
 from accel_core.models import Architecture
 from accel_core.problem import Problem
-from accel_core.sharpness import Curvature
 from report.compute import MissingRuns
 from report.record import Record, Row
 from report.replications import (
@@ -308,24 +307,6 @@ def test_emulation_follows_from_a_balanced_start_only():
 
 
 # ---- curvature and bursts ------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("p", [2.0, 4.0])
-@pytest.mark.parametrize(("depth", "bias"), [(1, True), (3, True), (2, False)])
-def test_sharpness_is_the_hessians_largest_eigenvalue(p, depth, bias):
-    data, shape = problem(p=p), Architecture(depth, 2, bias)
-    flat = np.random.default_rng(0).standard_normal(shape.count(3))
-    curvature = Curvature(data, shape)
-    hessian = torch.autograd.functional.hessian(curvature.loss, torch.tensor(flat)).numpy()
-    value, vector = curvature.top(flat)
-    assert value == pytest.approx(np.linalg.eigvalsh(hessian)[-1], rel=1e-6)
-    np.testing.assert_allclose(hessian @ vector, value * vector, atol=1e-3 * value)
-    weights, biases = shape.unpack(flat, 3)
-    from accel_core.models import end_to_end
-
-    end = end_to_end(weights, biases)
-    direct = data.loss(end[:, :3], end[:, 3] if bias else None)
-    assert curvature.loss(torch.tensor(flat)).item() == pytest.approx(direct, rel=1e-12)
 
 
 def test_the_kernel_is_the_squared_slope_of_the_output():
