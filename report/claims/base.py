@@ -20,7 +20,7 @@ UNTESTED = "cannot be tested"
 #: The four outcomes.
 OUTCOMES = (REPRODUCED, CONDITION, NOT_REPRODUCED, UNTESTED)
 #: The sources, by the names that claims give them.
-SOURCES = ("paper", "levy-wang", "ava", "blog-2023", "blog-2024")
+SOURCES = ("paper", "levy-wang", "ava", "blog-2023", "blog-2024", "ours")
 
 # a function from the name of an experiment to its run table
 Runs = Callable[[str], pd.DataFrame]
@@ -61,7 +61,7 @@ class Claim:
     criterion: Callable[[Runs], Verdict] = field(repr=False)
 
     def __post_init__(self) -> None:
-        """Reject a source that is not among the five."""
+        """Reject a source that is not among these."""
         if self.source not in SOURCES:
             raise ValueError(f"source = {self.source!r}; allowed are {', '.join(SOURCES)}")
 

@@ -19,6 +19,7 @@ NAMES = {
     "ava": "Ava (2024)",
     "blog-2023": "Wang's blog (2023)",
     "blog-2024": "Wang's blog (2024)",
+    "ours": "Our own predictions",
 }
 MARKS = {REPRODUCED: "✓", CONDITION: "◐", NOT_REPRODUCED: "✗", UNTESTED: "?"}
 SCRIPT = """

@@ -1,0 +1,177 @@
+"""Claims of ours, on learning-rate schedules and on which starts survive: predictions.
+
+Their criteria were committed before the runs that judge them. The target of every comparison is
+where one layer at its best constant rate is after 80 % of a budget; a run has arrived when it stays
+below; iterations are medians over starts, each model at the rate that makes its median the least.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+
+from accel_core.curves import arrival, distance_at
+from report.claims.base import CONDITION, NOT_REPRODUCED, REPRODUCED, Claim, Runs, Verdict, select
+
+SHARE = 0.8  # of the budget
+HALF = 0.5  # of the logarithm of the gain
+SAME = 1.1  # ratio of iterations up to which two models are equally fast
+NEAR = 1.5  # ratio up to which two schedules do the same
+DEMANDED = 0.9  # share of the starts that survives a rate which one may call stable
+
+
+def arrivals(model: pd.DataFrame, target: float) -> pd.DataFrame:
+    """A row a rate and schedule: `median` iterations to the target over starts and `by_start`
+    (a start that diverges or never arrives counts as +inf)."""
+    rows = []
+    for row in model.itertuples():
+        reached = [
+            arrival(row.iteration, d, target).iterations if np.isfinite(d).all() else math.inf
+            for d in row.distances
+        ]
+        rows.append({"rate": row.rate, "warm_up": row.warm_up, "clip": row.clip,
+                     "median": float(np.median(reached)), "by_start": reached})  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def kinds(models: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The models by kind of schedule: constant, warm-up, clipped, and any of them."""
+    constant = models.warm_up.eq(0) & models.clip.eq(0)
+    return {"constant": models[constant], "warm-up": models[models.warm_up.gt(0)],
+            "clipped": models[models.clip.gt(0)], "any": models}  # fmt: skip
+
+
+def target_of(models: pd.DataFrame, budget: int) -> float:
+    """Where one layer at its best constant rate is after `SHARE` of the budget, median start."""
+    layer = kinds(select(models, depth=1))["constant"].sort_values("final").iloc[0]
+    at = [
+        distance_at(layer.iteration, d[np.isfinite(d)], SHARE * budget)[()] for d in layer.distances
+    ]
+    return float(np.median(at))
+
+
+def corners(models: pd.DataFrame, budget: int) -> dict[tuple[int, str], pd.Series]:
+    """(depth, kind of schedule) → the row of `arrivals` with the least median."""
+    target = target_of(models, budget)
+    return {
+        (depth, kind): arrivals(members, target).sort_values("median").iloc[0]
+        for depth in (1, 2, 3)
+        for kind, members in kinds(select(models, depth=depth)).items()
+        if len(members)
+    }
+
+
+def _models(runs: Runs, p: float, momentum: float = 0.0) -> tuple[pd.DataFrame, int]:
+    models = select(runs("schedules"), p=p, momentum=momentum, trimmed=False)
+    budget = int(models.iterations.max())
+    return models[models.iterations.eq(budget)], budget
+
+
+def rate_rises(runs: Runs) -> Verdict:
+    """With a warm-up one layer's best rate at ℓ4 is at least twice its best constant rate."""
+    at = corners(*_models(runs, 4.0))
+    constant, warm = at[1, "constant"].rate, at[1, "warm-up"].rate
+    evidence = {"best constant rate": constant, "best rate with a warm-up": warm}
+    if warm >= 2 * constant:
+        return Verdict(REPRODUCED, evidence)
+    return Verdict(NOT_REPRODUCED, evidence, "the best rate does not double")
+
+
+def gain_left(runs: Runs) -> Verdict:
+    """Depth 2 keeps less than half of its gain, in logarithms, when both have a schedule."""
+    at = corners(*_models(runs, 4.0))
+    plain, scheduled = (at[1, k]["median"] / at[2, k]["median"] for k in ("constant", "any"))
+    evidence = {"gain, both constant": plain, "gain, both scheduled": scheduled}
+    if plain <= SAME:
+        return Verdict(NOT_REPRODUCED, evidence, "without schedules there is no gain to keep")
+    if math.log(scheduled) < HALF * math.log(plain):
+        return Verdict(REPRODUCED, evidence)
+    return Verdict(NOT_REPRODUCED, evidence, "more than half of the gain is left")
+
+
+def squares_gain_nothing(runs: Runs) -> Verdict:
+    """At ℓ2 no schedule makes one layer more than a tenth faster."""
+    at = corners(*_models(runs, 2.0))
+    gain = at[1, "constant"]["median"] / at[1, "any"]["median"]
+    evidence = {"gain of the best schedule": gain}
+    if gain <= SAME:
+        return Verdict(REPRODUCED, evidence)
+    return Verdict(NOT_REPRODUCED, evidence, "a schedule helps at ℓ2 too")
+
+
+def clipping_is_a_warm_up(runs: Runs) -> Verdict:
+    """At ℓ4 clipping makes one layer as fast as a warm-up does, within a factor of 1.5."""
+    at = corners(*_models(runs, 4.0))
+    ratio = at[1, "warm-up"]["median"] / at[1, "clipped"]["median"]
+    evidence = {"iterations with a warm-up over those with clipping": ratio}
+    if max(ratio, 1 / ratio) <= NEAR:
+        return Verdict(REPRODUCED, evidence)
+    return Verdict(NOT_REPRODUCED, evidence, "they differ by more")
+
+
+def layer_beats_depth(runs: Runs) -> Verdict:
+    """At ℓ4 one layer with a schedule is at least as fast as two and three without one."""
+    at = corners(*_models(runs, 4.0))
+    gains = {d: at[d, "constant"]["median"] / at[1, "any"]["median"] for d in (2, 3)}
+    evidence = {f"iterations of depth {d}, constant, over one layer's": g for d, g in gains.items()}
+    faster = [d for d, g in gains.items() if g >= 1]
+    if len(faster) == len(gains):
+        return Verdict(REPRODUCED, evidence)
+    if faster:
+        return Verdict(CONDITION, evidence, f"for depth {faster[0]} only")
+    return Verdict(NOT_REPRODUCED, evidence, "depth without a schedule is faster")
+
+
+def survival_is_a_coin(runs: Runs) -> Verdict:
+    """At ℓ4 and the rate 1e-3 one layer's survival is a coin: between 10 % and 90 % of starts."""
+    table = select(runs("survival"), p=4.0, depth=1)
+    row = table.iloc[(np.log(table.rate / 1e-3)).abs().argmin()]
+    evidence = {f"share that survives {row.rate:g}": row.share, "low": row.low, "high": row.high}
+    if row.low >= 1 - DEMANDED and row.high <= DEMANDED:
+        return Verdict(REPRODUCED, evidence)
+    return Verdict(NOT_REPRODUCED, evidence, "nearly all starts fare alike")
+
+
+def limits(table: pd.DataFrame, demanded: float) -> float:
+    """The largest rate up to which every rate is survived by this share of the starts."""
+    fails = table.sort_values("rate").share.to_numpy() < demanded
+    rates = table.sort_values("rate").rate.to_numpy()
+    return float(rates[np.argmax(fails) - 1]) if fails.any() and not fails[0] else math.nan
+
+
+def limit_is_soft(runs: Runs) -> Verdict:
+    """At ℓ4 the limit that half of one layer's starts survive is 1.5 times that of 99 % or more."""
+    table = select(runs("survival"), p=4.0, depth=1)
+    half, nearly_all = limits(table, 0.5), limits(table, 0.99)
+    evidence = {"rate that half survive": half, "rate that 99 % survive": nearly_all}
+    if half / nearly_all >= NEAR:
+        return Verdict(REPRODUCED, evidence)
+    return Verdict(NOT_REPRODUCED, evidence, "the limit is sharper")
+
+
+CLAIMS = tuple(
+    Claim(name, "ours", "prediction", sentence, "25-is-it-a-warm-up", criterion)
+    for name, sentence, criterion in (
+        ("schedule-rate-rises",
+         "With a warm-up one layer's best learning rate at ℓ4 is at least twice as large.",
+         rate_rises),
+        ("schedule-layer-beats-depth",
+         "At ℓ4 one layer with a schedule is as fast as two and three layers without one.",
+         layer_beats_depth),
+        ("schedule-gain-left",
+         "At ℓ4 two layers keep less than half of their gain when both models have a schedule.",
+         gain_left),
+        ("schedule-clipping",
+         "At ℓ4 clipping the gradient does for one layer what a warm-up does.",
+         clipping_is_a_warm_up),
+        ("schedule-squares", "At ℓ2 no schedule makes one layer faster.", squares_gain_nothing),
+        ("survival-coin",
+         "At ℓ4 it is a coin whether one layer survives the paper's rate 0.001.",
+         survival_is_a_coin),
+        ("survival-soft",
+         "At ℓ4 one layer has no sharp limit: what half of the starts survive is half as much again "
+         "as what nearly all survive.", limit_is_soft),
+    )
+)  # fmt: skip
