@@ -171,7 +171,7 @@ CLAIMS = tuple(
          "At ℓ4 it is a coin whether one layer survives the paper's rate 0.001.",
          survival_is_a_coin),
         ("survival-soft",
-         "At ℓ4 one layer has no sharp limit: what half of the starts survive is half as much again "
-         "as what nearly all survive.", limit_is_soft),
+         "At ℓ4 one layer has no sharp limit: half of its starts survive 1.5 times the rate "
+         "that nearly all survive.", limit_is_soft),
     )
 )  # fmt: skip
