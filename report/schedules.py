@@ -7,7 +7,6 @@ its way).
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -23,7 +22,7 @@ from report import compute
 from report.experiments import ProblemSpec, Spec
 from report.replications.store import Outcome, Task
 
-__all__ = ["DEPTHS", "Scheduled", "Steepness", "Survival", "curves", "full", "screen", "survival"]
+__all__ = ["DEPTHS", "Scheduled", "Steepness", "Survival", "constant", "curves", "survival"]
 
 DEPTHS = (1, 2, 3)
 STARTS = 300
@@ -76,7 +75,7 @@ class Scheduled(Task):
     momentum: float = 0.0
     trimmed: bool = False
     iterations: int = 200_000
-    starts: int = 8
+    starts: int = 5
 
     def runs(self) -> list[Run]:
         """The runs, one a start."""
@@ -105,44 +104,59 @@ class Scheduled(Task):
 class Steepness(Task):
     """A recorded run of tuned rates, looked at along its way, at `POINTS` iterations.
 
-    Series `iteration`, `sharpness` (of the single layer's loss at W_e), `across` and `along` (the
-    effective rates η‖W_e‖^{2−2/N} and N times that). Array `error` (points × directions):
-    |⟨W_e − W*, v⟩| for the eigenvectors v of XᵀX/n, steepest first; `spread`: their eigenvalues.
+    Series `iteration`, `sharpness` (of the single layer's loss at W_e), and the effective rates
+    `across` and `along` W_e; array `error` (points × directions): |⟨W_e − W*, v⟩| for the
+    eigenvectors v of XᵀX/n, steepest first; `spread`: their eigenvalues.
+
+    The rates are those of the layers as they are, η Π a_j² across and ‖w‖² Σ_j Π_{i≠j} a_i² more
+    along, for W_e = a_N⋯a_2 w: η‖W_e‖^{2−2/N} and N times that where the layers are balanced. At ℓ4
+    that is assumed after 1,000 iterations, of which the record has no layers but at four: there the
+    two are within 1 % (depth 2) or both below 1e-11 (depth 3, before it leaves zero).
     """
 
     p: float
     depth: int
     rate: float
     seed: int = 0
+    iterations: int = 1_000_000
 
     def run(self) -> Outcome:
-        spec = Spec(
-            ProblemSpec("ethanol", self.p),
-            Run(self.depth, rate=self.rate, seed=self.seed),
-            1_000_000,
-        )
-        problem, (row,) = spec.problem.build(), compute.lookup([spec]).values()
-        early = train(problem, [spec.run], 1_000)[0]
-        late = row.series["iteration"]
-        late = late[late >= 1_000].astype(int)
-        trace = row.arrays["trace"].reshape(len(late), -1)
-        gap = np.abs(early.end_to_end[-1, 0] - trace[0]).max() / np.abs(trace[0]).max()
-        if not gap < 1e-9:
-            raise ArithmeticError(f"{spec}: at 1,000 iterations {gap:.1e} off the recorded run")
-        at = np.append(early.iteration[:-1], late)
-        ends = np.vstack([early.end_to_end[:-1, 0], trace])
-        chosen = np.unique(np.searchsorted(at, np.append(0, np.geomspace(1, at[-1], POINTS))))
-        at, ends = at[chosen], ends[chosen]
-        rate = self.rate * np.linalg.norm(ends, axis=1) ** (2 - 2 / self.depth)
+        run = Run(self.depth, rate=self.rate, seed=self.seed)
+        problem = ProblemSpec("ethanol", self.p).build()
+        at = np.unique(np.append(0, np.geomspace(1, self.iterations, POINTS)).astype(int))
+        exact = at if self.p == 2 else at[at <= 1_000]
+        (result,) = train(problem, [run], int(exact[-1]), record_at=exact, states_at=exact)
+        ends, states = result.end_to_end[:, 0], [result.states[t] for t in exact]
+        across, along = np.transpose([_effective(self.rate, s, problem.d) for s in states])
+        if self.p != 2:
+            late, trace = self._recorded(run)
+            later = np.searchsorted(late, at[at > 1_000])
+            at, ends = np.append(exact, late[later]), np.vstack([ends, trace[later]])
+            rates = self.rate * np.linalg.norm(trace[later], axis=1) ** (2 - 2 / self.depth)
+            across, along = np.append(across, rates), np.append(along, self.depth * rates)
         spread, basis = np.linalg.eigh(problem.moments.xx)
         error = np.abs((ends - problem.optimum().end_to_end[0]) @ basis[:, ::-1])
-        series = {
-            "iteration": at.astype(float),
-            "sharpness": np.array([single_layer_sharpness(problem, end) for end in ends]),
-            "across": rate,
-            "along": self.depth * rate,
-        }
+        sharpness = [single_layer_sharpness(problem, end) for end in ends]
+        series = {"iteration": at.astype(float), "sharpness": np.array(sharpness),
+                  "across": across, "along": along}  # fmt: skip
         return Outcome({}, series, {"error": error.ravel(), "spread": spread[::-1]})
+
+    def _recorded(self, run: Run) -> tuple[np.ndarray, np.ndarray]:
+        """Iterations from 1,000 on and W_e there, from the record of tuned rates."""
+        spec = Spec(ProblemSpec("ethanol", self.p), run, self.iterations)
+        (row,) = compute.lookup([spec]).values()
+        late = row.series["iteration"]
+        late = late[late >= 1_000].astype(int)
+        return late, row.arrays["trace"].reshape(len(late), -1)
+
+
+def _effective(rate: float, flat: np.ndarray, d: int) -> tuple[float, float]:
+    """Effective rates across and along W_e of a chain: η times the eigenvalues of the matrix by
+    which its layers' steps change the gradient (paper, Theorem 1; no balance is assumed)."""
+    w, a = flat[:d], flat[d:]
+    across = np.prod(a) ** 2
+    others = sum(np.prod(np.delete(a, j)) ** 2 for j in range(len(a)))
+    return rate * across, rate * (across + w @ w * others)
 
 
 POINTS = 60
@@ -158,12 +172,10 @@ def steepness() -> list[Steepness]:
 
 # ---- survival -----------------------------------------------------------------------------------
 
-# Twelve rates a decade around the largest that all five starts of the record survive.
-AROUND = {
-    (4.0, 1): grid(3.16e-4, 3.16e-3, 12), (4.0, 2): grid(1e-4, 1e-3, 12),
-    (4.0, 3): grid(3.16e-5, 5.62e-4, 12), (2.0, 1): grid(1e-2, 3.16e-2, 12),
-    (2.0, 2): grid(1e-3, 1.78e-2, 12), (2.0, 3): grid(1e-3, 1.78e-2, 12),
-}  # fmt: skip
+# Twelve rates a decade around one layer's limit. A deeper network's fate is not decided in a
+# thousand iterations: the recorded runs diverge when their effective rate meets the limit, after
+# 100,000 and more.
+AROUND = {(4.0, 1): grid(3.16e-4, 3.16e-3, 12), (2.0, 1): grid(1e-2, 3.16e-2, 12)}
 
 
 def survival() -> list[Survival]:
@@ -173,57 +185,99 @@ def survival() -> list[Survival]:
 
 # ---- schedules ----------------------------------------------------------------------------------
 
-WARM_UPS = (100, 1_000, 10_000, 100_000)
+WARM_UPS = (100, 1_000, 10_000)
 CLIPS = (0.1, 1.0, 10.0, 100.0)
-#: (warm_up, clip): constant, each warm-up, each threshold.
-SCHEDULES = ((0, 0.0), *((t, 0.0) for t in WARM_UPS), *((0, c) for c in CLIPS))
-
-# Six rates a decade; under a schedule ℓ4 may allow more than ten times the constant rate's limit.
-RATES = {
-    (4.0, 1): grid(3.16e-4, 3.16e-2, 6), (4.0, 2): grid(6.81e-5, 3.16e-3, 6),
-    (4.0, 3): grid(3.16e-5, 1.47e-3, 6), (2.0, 1): grid(4.64e-3, 2.15e-2, 6),
-    (2.0, 2): grid(4.64e-4, 1e-2, 6), (2.0, 3): grid(4.64e-4, 1e-2, 6),
-}  # fmt: skip
+#: (warm_up, clip): each warm-up, each threshold. Constant rates are in the record already.
+SCHEDULES = (*((t, 0.0) for t in WARM_UPS), *((0, c) for c in CLIPS))
 SCREENED = 20_000  # iterations of the ℓ4 screen
 BUDGET = {2.0: 1_000_000, 4.0: 200_000}
 
+# Six rates a decade. One layer's may rise to where the loss is flattest, near the optimum; a deeper
+# network's effective rate rises by itself.
+RATES = {
+    (4.0, 1): grid(1e-3, 1e-2, 6), (4.0, 2): grid(2.15e-4, 1e-3, 6),
+    (4.0, 3): grid(1e-4, 6.81e-4, 6), (2.0, 1): grid(4.64e-3, 2.15e-2, 6),
+    (2.0, 2): grid(6.81e-4, 3.16e-3, 6), (2.0, 3): grid(1e-3, 1e-2, 6),
+}  # fmt: skip
 
-def screen(trimmed: bool = False) -> list[Scheduled]:
-    """ℓ4, every rate and schedule for fewer iterations, four starts: where a model is stable. A
-    warm-up of 100,000 steps would not be over."""
+
+def screen() -> list[Scheduled]:
+    """ℓ4, one layer, every rate and schedule for fewer iterations, four starts: where it is stable
+    under which."""
     return [
-        Scheduled(4.0, depth, rate, warm_up, clip, 0.0, trimmed, SCREENED, 4)
-        for depth, (warm_up, clip) in itertools.product(DEPTHS, SCHEDULES)
-        for rate in RATES[4.0, depth]
-        if warm_up <= SCREENED
+        Scheduled(4.0, 1, rate, warm_up, clip, iterations=SCREENED, starts=4)
+        for warm_up, clip in SCHEDULES
+        for rate in RATES[4.0, 1]
     ]
 
 
+def layers(screened: pd.DataFrame) -> list[Scheduled]:
+    """ℓ4, one layer under the best warm-up and the best threshold of the screen, at the rate that
+    is best under it and its neighbours: five starts, 200,000 iterations."""
+    tasks = []
+    for members in (screened.warm_up.gt(0), screened.clip.gt(0)):
+        best = screened[members].sort_values("final").iloc[0]
+        rates = RATES[4.0, 1]
+        i = rates.index(best.rate)
+        tasks += [
+            Scheduled(4.0, 1, rate, int(best.warm_up), float(best.clip))
+            for rate in rates[max(i - 1, 0) : i + 2]
+        ]
+    return tasks
+
+
+def deeper(depth: int) -> list[Scheduled]:
+    """ℓ4, a deeper network: constant where the record has no such rate, a warm-up as long as the
+    way out of zero, and a threshold that binds at the start alone."""
+    kinds = ((10_000, 0.0), (0, 1.0)) if depth == 2 else ((0, 0.0), (10_000, 0.0), (0, 1.0))
+    rates = {2: grid(3.16e-4, 6.81e-4, 6), 3: grid(1.47e-4, 3.16e-4, 6)}[depth]
+    return [Scheduled(4.0, depth, rate, *kind) for kind in kinds for rate in rates]
+
+
 def squares() -> list[Scheduled]:
-    """ℓ2: the whole grid, five starts, a million iterations."""
+    """ℓ2: one layer under every schedule, the others under four, five starts, a million
+    iterations."""
+    few = ((10_000, 0.0), (0, 1.0))
     return [
-        Scheduled(2.0, depth, rate, warm_up, clip, iterations=BUDGET[2.0], starts=5)
-        for depth, (warm_up, clip) in itertools.product(DEPTHS, SCHEDULES)
+        Scheduled(2.0, depth, rate, warm_up, clip, iterations=BUDGET[2.0])
+        for depth, schedules in ((1, SCHEDULES), (2, few), (3, few))
+        for warm_up, clip in schedules
         for rate in RATES[2.0, depth]
     ]
 
 
-def full(screened: pd.DataFrame, trimmed: bool = False) -> list[Scheduled]:
-    """ℓ4 at each depth's best constant rate, best warm-up and best threshold of the screen, and at
-    the two neighbours of its rate: eight starts, 200,000 iterations."""
-    tasks = []
-    for depth in DEPTHS:
-        own = screened[screened.depth.eq(depth) & screened.trimmed.eq(trimmed)]
-        kinds = (own.warm_up.eq(0) & own.clip.eq(0), own.warm_up.gt(0), own.clip.gt(0))
-        for members in kinds:
-            best = own[members].sort_values("final").iloc[0]
-            rates = RATES[4.0, depth]
-            i = rates.index(best.rate)
-            tasks += [
-                Scheduled(4.0, depth, rate, int(best.warm_up), float(best.clip), trimmed=trimmed)
-                for rate in rates[max(i - 1, 0) : i + 2]
-            ]
-    return tasks
+def heavy_ball() -> list[Scheduled]:
+    """ℓ2 with momentum 0.9, rates six a decade, five starts, 200,000 iterations."""
+    rates = {1: grid(1e-2, 6.81e-2, 6), 2: grid(1e-4, 2.15e-3, 6), 3: grid(1e-4, 2.15e-3, 6)}
+    return [
+        Scheduled(2.0, depth, rate, momentum=0.9, iterations=BUDGET[4.0])
+        for depth in DEPTHS
+        for rate in rates[depth]
+    ]
+
+
+def constant(frame: pd.DataFrame, p: float) -> pd.DataFrame:
+    """The recorded runs at constant rates as `curves` gives them, cut at the loss's budget: a run
+    that diverges later has completed it."""
+    table, budget = [], BUDGET[p]
+    for (depth, rate), group in frame[frame.p.eq(p)].groupby(["depth", "rate"]):
+        distances, at = [], max(group.iteration, key=len)
+        at = at[at <= budget]
+        for iteration, distance in zip(group.iteration, group.distance, strict=True):
+            cut = np.full(len(at), np.nan)
+            kept = distance[iteration <= budget]
+            cut[: len(kept)] = kept
+            distances.append(cut)
+        table.append(
+            {"p": p, "depth": depth, "rate": rate, "iterations": budget, "starts": len(group),
+             "final": _final(distances), "iteration": at, "distances": distances}
+        )  # fmt: skip
+    fixed = {"warm_up": 0, "clip": 0.0, "momentum": 0.0, "trimmed": False}
+    return pd.DataFrame(table).assign(**fixed)
+
+
+def _final(distances: Sequence[np.ndarray]) -> float:
+    return float(np.median([d[-1] if np.isfinite(d[-1]) else np.inf for d in distances]))
 
 
 def curves(rows: Sequence) -> pd.DataFrame:
@@ -233,11 +287,10 @@ def curves(rows: Sequence) -> pd.DataFrame:
     for row in rows:
         spec = row.spec
         distances = [row.series[f"distance {i}"] for i in range(spec["starts"])]
-        last = [d[-1] if np.isfinite(d[-1]) else np.inf for d in distances]
         table.append(
             {name: spec[name] for name in Scheduled.__dataclass_fields__}
             | row.summary
-            | {"final": float(np.median(last)), "iteration": row.series["iteration"],
+            | {"final": _final(distances), "iteration": row.series["iteration"],
                "distances": distances}
         )  # fmt: skip
     return pd.DataFrame(table)
