@@ -151,7 +151,7 @@ def limit_is_soft(runs: Runs) -> Verdict:
     return Verdict(NOT_REPRODUCED, evidence, "the limit is sharper")
 
 
-CLAIMS = tuple(
+PREDICTIONS = tuple(
     Claim(name, "ours", "prediction", sentence, "25-is-it-a-warm-up", criterion)
     for name, sentence, criterion in (
         ("schedule-rate-rises",

@@ -1,0 +1,55 @@
+"""The experiment on schedules: what its tables are made of, and the figure of why."""
+
+import numpy as np
+import pytest
+
+from accel_core.curves import arrival
+from accel_core.training import Run, train
+from report import compute, figures, schedules, why
+from report.experiments import ProblemSpec
+
+
+def test_the_figures_rates_are_the_tuned_ones_of_the_papers_grid():
+    tuned = compute.tune(compute.frame("tuned_rates")).set_index(["p", "depth"]).rate
+    for p, rates in schedules.TUNED.items():
+        assert tuple(tuned[p]) == rates
+
+
+def test_the_why_table_shows_the_cap_and_how_the_deep_network_escapes_it():
+    table = why.why_table().set_index(["p", "depth"])
+    limit, l2 = table.limit, table.limit[2.0, 1]
+    assert np.ptp(l2) < 1e-12 * l2[0]  # ℓ2: one steepness for good
+    assert limit[4.0, 1][-1] > 10 * limit[4.0, 1][0]  # ℓ4: gone at the end
+    assert np.allclose(table.along[4.0, 1], 5e-4, rtol=1e-5)
+    assert np.all(table.across[4.0, 2][:40] < 4e-4) and table.along[4.0, 2][-1] > 5e-4
+    # depth 3 at ℓ2 rides the limit across W_e and goes past it along W_e
+    assert table.across[2.0, 3][-1] == pytest.approx(l2[0], rel=0.01)
+    assert table.along[2.0, 3][-1] > 10 * l2[0]
+
+
+def test_the_effective_rates_are_those_of_a_step():
+    """One step of gradient descent, at a point that is not balanced, is a step with them."""
+    problem, rate = ProblemSpec("ethanol", 2.0).build(), 1e-9
+    run = Run(3, rate=rate, seed=3)
+    result = train(problem, run, 1, record_at=[0, 1], states_at=[0])
+    W, moved = result.end_to_end[0, 0], np.diff(result.end_to_end[:, 0], axis=0)[0]
+    across, along = schedules._effective(rate, result.states[0], problem.d)
+    gradient, unit = problem.gradient(W[None])[0], W / np.linalg.norm(W)
+    parallel = (unit @ gradient) * unit
+    step = -(along * parallel + across * (gradient - parallel))
+    assert np.allclose(moved, step, rtol=1e-4, atol=1e-4 * np.abs(step).max())
+
+
+def test_the_why_figure_has_no_empty_panel_and_a_panel_a_depth():
+    figure = why.draw_why(why.why_table())
+    assert all(axes.has_data() for axes in figure.axes)
+    assert len(figure.axes) == 2 * 4 + 1
+    figures.plt.close(figure)
+
+
+def test_a_recorded_run_cut_at_the_budget_has_completed_it():
+    made = schedules.constant(compute.frame("tuned_rates_fine"), 4.0).set_index(["depth", "rate"])
+    late, lost = made.loc[(2, 3.09e-4)], made.loc[(1, 1e-3)]
+    assert np.isfinite(late.final)  # its starts diverge after 500,000 iterations
+    assert lost.final == np.inf  # three of five diverge in the first ten
+    assert arrival(late.iteration, late.distances[0], 2 * late.final).iterations < 200_000
