@@ -12,6 +12,22 @@ the convolutional network in `accel_core.convolutional`.
 
 from importlib import import_module
 
+
+def lazily(package: str, modules: dict[str, str]):
+    """(`__all__`, `__getattr__`) of a package whose public `modules` (name → names in it) are
+    loaded when a name of theirs is first used."""
+    where = {name: module for module, names in modules.items() for name in names.split()}
+
+    def get(name: str):
+        if name not in where:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        value = getattr(import_module(f"{package}.{where[name]}"), name)
+        vars(import_module(package))[name] = value
+        return value
+
+    return sorted(where), get
+
+
 _MODULES = {
     "datasets": "Dataset DataUnavailable NAMES load standardize",
     "problem": "Moments Problem",
@@ -28,17 +44,7 @@ _MODULES = {
     "intervals": "Estimate median_interval",
     "sharpness": "Curvature single_layer_sharpness",
 }
-_WHERE = {name: module for module, names in _MODULES.items() for name in names.split()}
-
-__all__ = sorted(_WHERE)
-
-
-def __getattr__(name: str):
-    if name not in _WHERE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)
-    globals()[name] = value
-    return value
+__all__, __getattr__ = lazily(__name__, _MODULES)
 
 
 def __dir__() -> list[str]:

@@ -4,139 +4,29 @@ layers → preconditioner → warmup, circulation, two_points, limits, orders �
 ``thm-end-to-end`` are those of the book's theory chapters.
 """
 
-from accel_core.theory import dynamics_checks, loop_checks
-from accel_core.theory.check import Case, Check, balanced_case
-from accel_core.theory.circulation import (
-    adaptive_integral,
-    area_integral,
-    circle,
-    curl,
-    gauss_integral,
-    half_annulus,
-    half_annulus_constant,
-    half_annulus_lower_bound,
-    isotropic_potential,
-    segment,
-)
-from accel_core.theory.layers import (
-    defect,
-    descend,
-    end_to_end,
-    end_to_end_velocity,
-    gradient_flow,
-    imbalance,
-    layer_gradients,
-    misprinted_imbalance,
-)
-from accel_core.theory.limits import escape_threshold, escape_time, unbalanced_bound
-from accel_core.theory.objectives import Quadratic, Radial, Separable
-from accel_core.theory.orders import (
-    Order,
-    balance_drift,
-    descent,
-    emulation_gap,
-    escape_steps,
-    fit_order,
-    flow_gap,
-    predicted_drift,
-    robust_order,
-)
-from accel_core.theory.preconditioning import (
-    adaptive_factor,
-    end_to_end_field,
-    end_to_end_flow,
-    preconditioner,
-    preconditioner_eigensystem,
-    project,
-    schatten_gradient,
-    single_output_field,
-    singular_system,
-)
-from accel_core.theory.two_points import (
-    StableRates,
-    TwoPoints,
-    approach,
-    crawl,
-    iterations,
-    monotone_constant,
-    monotone_rate,
-    scaling,
-    stable_rates,
-    trajectory,
-)
-from accel_core.theory.warmup import (
-    Coefficients,
-    coefficients,
-    dropped_term,
-    exact_gradient_weights,
-    factored_step,
-    first_order_step,
-    gradient_weights,
-)
+from accel_core import lazily
+from accel_core.theory import dynamics_checks as dynamics_checks
+from accel_core.theory import loop_checks as loop_checks
 
-__all__ = [
-    "Case",
-    "Check",
-    "Coefficients",
-    "Order",
-    "Quadratic",
-    "Radial",
-    "Separable",
-    "StableRates",
-    "TwoPoints",
-    "adaptive_factor",
-    "adaptive_integral",
-    "approach",
-    "area_integral",
-    "balance_drift",
-    "balanced_case",
-    "circle",
-    "coefficients",
-    "crawl",
-    "curl",
-    "defect",
-    "descend",
-    "descent",
-    "dropped_term",
-    "dynamics_checks",
-    "emulation_gap",
-    "end_to_end",
-    "end_to_end_field",
-    "end_to_end_flow",
-    "end_to_end_velocity",
-    "escape_steps",
-    "escape_threshold",
-    "escape_time",
-    "exact_gradient_weights",
-    "factored_step",
-    "first_order_step",
-    "fit_order",
-    "flow_gap",
-    "gauss_integral",
-    "gradient_flow",
-    "gradient_weights",
-    "half_annulus",
-    "half_annulus_constant",
-    "half_annulus_lower_bound",
-    "imbalance",
-    "isotropic_potential",
-    "iterations",
-    "layer_gradients",
-    "loop_checks",
-    "misprinted_imbalance",
-    "monotone_constant",
-    "monotone_rate",
-    "preconditioner",
-    "preconditioner_eigensystem",
-    "predicted_drift",
-    "project",
-    "robust_order",
-    "scaling",
-    "schatten_gradient",
-    "segment",
-    "single_output_field",
-    "singular_system",
-    "stable_rates",
-    "trajectory",
-    "unbalanced_bound",
-]
+_MODULES = {
+    "check": "Case Check balanced_case",
+    "circulation": "adaptive_integral area_integral circle curl gauss_integral half_annulus "
+    "half_annulus_constant half_annulus_lower_bound isotropic_potential segment",
+    "layers": "defect descend end_to_end end_to_end_velocity gradient_flow imbalance "
+    "layer_gradients misprinted_imbalance",
+    "limits": "escape_threshold escape_time unbalanced_bound",
+    "objectives": "Quadratic Radial Separable",
+    "orders": "Order balance_drift descent emulation_gap escape_steps fit_order flow_gap "
+    "predicted_drift robust_order",
+    "preconditioning": "adaptive_factor end_to_end_field end_to_end_flow preconditioner "
+    "preconditioner_eigensystem project schatten_gradient single_output_field singular_system",
+    "two_points": "StableRates TwoPoints approach crawl iterations monotone_constant monotone_rate "
+    "scaling stable_rates trajectory",
+    "warmup": "Coefficients coefficients dropped_term exact_gradient_weights factored_step "
+    "first_order_step gradient_weights",
+}
+__all__, __getattr__ = lazily(__name__, _MODULES)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, *globals()]
