@@ -215,12 +215,12 @@ def layers(screened: pd.DataFrame) -> list[Scheduled]:
     """ℓ4, one layer under the best warm-up and the best threshold of the screen, at the rate that
     is best under it and its neighbours: five starts, 200,000 iterations."""
     tasks = []
-    for members in (screened.warm_up.gt(0), screened.clip.gt(0)):
+    for members in (screened.warm_up.gt(0), screened["clip"].gt(0)):
         best = screened[members].sort_values("final").iloc[0]
         rates = RATES[4.0, 1]
         i = rates.index(best.rate)
         tasks += [
-            Scheduled(4.0, 1, rate, int(best.warm_up), float(best.clip))
+            Scheduled(4.0, 1, rate, int(best["warm_up"]), float(best["clip"]))
             for rate in rates[max(i - 1, 0) : i + 2]
         ]
     return tasks

@@ -33,15 +33,19 @@ SEARCH = 60  # passes over the data that a measurement of the sharpness takes, r
 class Batch:
     """Runs that are trained side by side on one core; its whole state can be saved and restored.
 
-    All runs must agree in `bias`, and for p = 2 in whether their rule is rotation-equivariant:
-    those are trained in the eigenbasis of XᵀX/n, where the gradient is elementwise. `done` is the
+    All runs must agree in `bias`, and for p = 2 in `Run.in_eigenbasis`: those are trained in the
+    eigenbasis of XᵀX/n, where the gradient is elementwise. `done` is the
     number of iterations made, `remaining` that of runs that have not diverged, `diverged` (m,) the
     iteration at which a run diverged, or −1.
     """
 
     def __init__(self, problem: Problem, runs: Sequence[Run], dtype=np.float64, eigen=None):
         equivariant = all(run.rule.rotation_equivariant for run in runs)
-        eigen = equivariant if eigen is None else eigen
+        own = {run.in_eigenbasis for run in runs}
+        if eigen is None and len(own) > 1 and problem.p == 2 and equivariant:
+            raise ValueError("ℓ2 runs with and without a schedule cannot share a batch: train() "
+                             "parts them")  # fmt: skip
+        eigen = own == {True} if eigen is None else eigen
         if eigen and not equivariant:
             raise ValueError(
                 "a coordinate-wise rule (Adam, AdaGrad, AdaDelta) depends on the basis: it cannot "

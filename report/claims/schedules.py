@@ -38,9 +38,9 @@ def arrivals(model: pd.DataFrame, target: float) -> pd.DataFrame:
 
 def kinds(models: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """The models by kind of schedule: constant, warm-up, clipped, and any of them."""
-    constant = models.warm_up.eq(0) & models.clip.eq(0)
+    constant = models.warm_up.eq(0) & models["clip"].eq(0)
     return {"constant": models[constant], "warm-up": models[models.warm_up.gt(0)],
-            "clipped": models[models.clip.gt(0)], "any": models}  # fmt: skip
+            "clipped": models[models["clip"].gt(0)], "any": models}  # fmt: skip
 
 
 def target_of(models: pd.DataFrame, budget: int) -> float:
