@@ -25,8 +25,8 @@ def models():
         for depth in emulation.DEPTHS:
             for width in emulation.WIDTHS:
                 yield p, f"width{width}", depth, emulation.network(depth, width)
-            starts = [emulation.same_start(depth, w) for w in emulation.WIDTHS]
-            for start in (*starts, emulation.other_start(depth), emulation.NEAR_ZERO):
+            starts = [emulation.SAME_START[depth, w] for w in emulation.WIDTHS]
+            for start in (*starts, emulation.OTHER_START[depth], NearZero(0.01)):
                 yield p, "emulation", depth, emulation.emulation(depth, start)
 
 
@@ -50,19 +50,21 @@ def test_the_printed_figure_reproduces_what_it_shows(name):
     assert verdict.outcome == REPRODUCED, verdict.condition
 
 
-def test_printed_distances_are_those_that_the_threshold_was_reasoned_from():
-    documented = emulation.__doc__.split("|---|---|---|\n")[1].splitlines()
-    rows, worst = [], 0
-    for depth, one, other in (
-        (2, "width1", "emulation"), (3, "width1", "emulation"), (3, "width100", "emulation"),
-        (3, "width1", "width100"),
-    ):  # fmt: skip
-        cells = [apart_printed(p, f"depth{depth}_{one}", f"depth{depth}_{other}") for p in (2, 4)]
-        worst = max(worst, *cells)
-        name = " ".join(f"{k.replace('width', 'width ')}," for k in (one, other)).rstrip(",")
-        rows.append(f"| depth {depth}: {name} | {cells[0]:.2f} | {cells[1]:.2f} |")
-    assert documented == rows
-    assert worst < emulation.NEAR
+# the largest distance of two printed curves of a depth, in dex: at ℓ2, at ℓ4
+PRINTED_APART = {
+    (2, "width1", "emulation"): (0.02, 0.02),
+    (3, "width1", "emulation"): (0.07, 0.09),
+    (3, "width100", "emulation"): (0.04, 0.06),
+    (3, "width1", "width100"): (0.03, 0.03),
+}
+
+
+@pytest.mark.parametrize("pair", PRINTED_APART)
+def test_printed_distances_are_those_that_the_threshold_was_reasoned_from(pair):
+    depth, one, other = pair
+    found = [apart_printed(p, f"depth{depth}_{one}", f"depth{depth}_{other}") for p in (2, 4)]
+    assert tuple(round(dex, 2) for dex in found) == PRINTED_APART[pair]
+    assert max(found) < emulation.NEAR
 
 
 def apart_printed(p, one, other):
@@ -110,7 +112,7 @@ def test_models_at_rest_do_not_coincide():
 
 def test_an_independent_start_that_escapes_late_fails_where_the_same_start_does_not():
     def late(p, kind, depth, model, curve):
-        other = model.get("start") == emulation.other_start(depth)
+        other = model.get("start") == repr(emulation.OTHER_START[depth])
         return np.interp(axis(BUDGET) / 4, axis(BUDGET), curve) if other else curve
 
     runs = experiments(late)
@@ -148,7 +150,7 @@ def test_the_models_of_the_criteria_are_those_of_the_registry():
         for s in EXPERIMENTS["emulation"].specs()
     }
     judged = {
-        (p, m["depth"], m.get("width", 1), m["rule"], m.get("start", emulation.NEAR_ZERO))
+        (p, m["depth"], m.get("width", 1), m["rule"], m.get("start", repr(NearZero(0.01))))
         for p, _, _, m in models()
     }
     assert held == judged
