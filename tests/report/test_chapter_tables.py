@@ -7,7 +7,7 @@ from made_up_runs import axis, table
 
 from accel_core.datasets import DataUnavailable
 from accel_core.intervals import Estimate
-from report import compute, emulation_tables, lookup, record, tables
+from report import compute, lookup, record, tables
 from report.claims import printed, races
 from report.claims.explicit import CLAIMS
 from report.claims.races import Race
@@ -126,15 +126,6 @@ def test_smoke_runs_are_computed_from_scratch(monkeypatch):
 def test_a_misspelt_profile_is_refused():
     with pytest.raises(ValueError, match="profile = 'papre': must be one of paper, smoke"):
         lookup.runs("papre")
-
-
-def test_a_curve_that_is_late_is_moved_back():
-    at = axis(BUDGET)[1:].astype(float)
-    late = table([({}, (1 + np.maximum(axis(BUDGET) - 4_000, 0) / 100) ** -0.7)], BUDGET)
-    run = late[late.rate.eq(1e-3)].iloc[0]
-    shift, dex = emulation_tables.best_shift(run, (at, POWER[1:]), 0.1 * BUDGET)
-    assert shift == pytest.approx(4_000, abs=150)
-    assert dex < 0.01
 
 
 def test_the_rates_that_the_printed_curves_demand_are_those_that_were_run():
