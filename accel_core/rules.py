@@ -9,15 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-__all__ = [
-    "AdaDelta",
-    "AdaGrad",
-    "Adam",
-    "EndToEnd",
-    "GradientDescent",
-    "Momentum",
-    "UpdateRule",
-]
+__all__ = ["AdaDelta", "AdaGrad", "Adam", "EndToEnd", "GradientDescent", "Momentum", "UpdateRule"]
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from accel_core.intervals import (
-    Estimate,
-    bootstrap_interval,
-    holm,
-    median_interval,
-    share_interval,
-)
+from accel_core.intervals import Estimate, bootstrap_interval, holm, median_interval, share_interval
 
 POSITIVE = st.floats(1e-3, 1e3)
 

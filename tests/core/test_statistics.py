@@ -121,21 +121,11 @@ def test_ties_are_named_and_go_to_the_lower_end_then_to_the_smaller_rate():
 
 
 def test_models_are_tuned_apart_and_none_is_lost():
-    table = pd.concat(
-        [
-            frame({0.1: [50], 0.2: [40]}),
-            frame({0.1: [50], 0.2: [60]}, depth=2),
-            frame({0.1: [50], 0.2: [60]}, depth=2, start="Balanced()"),
-            frame({0.1: [50], 0.2: [40]}, p=4.0),
-        ]
-    )
-    tuned = tune(table, target=1)
-    assert tuned[["p", "depth", "rate"]].to_numpy().tolist() == [
-        [2, 1, 0.2],
-        [2, 2, 0.1],
-        [2, 2, 0.1],
-        [4, 1, 0.2],
-    ]
+    one, two = {0.1: [50], 0.2: [40]}, {0.1: [50], 0.2: [60]}
+    parts = frame(one), frame(two, depth=2), frame(two, depth=2, start="B"), frame(one, p=4.0)
+    tuned = tune(pd.concat(parts), target=1)
+    expected = [[2, 1, 0.2], [2, 2, 0.1], [2, 2, 0.1], [4, 1, 0.2]]
+    assert tuned[["p", "depth", "rate"]].to_numpy().tolist() == expected
 
 
 def test_the_order_of_rows_means_nothing():

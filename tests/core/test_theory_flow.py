@@ -97,18 +97,3 @@ def test_imbalance_decays_with_weight_decay():
         path = theory.gradient_flow(weights, objective.gradient, times, decay)
         expected = np.exp(-2 * decay) * theory.imbalance(weights)[0]
         assert norm(theory.imbalance(path[-1])[0] - expected) < 1e-8
-
-
-@pytest.mark.parametrize("depth", [2, 3, 4])
-def test_orders_in_the_learning_rate_are_one(depth):
-    """Balancedness and emulation: both errors are Cη + O(η²), so the slope's bias is O(η)."""
-    rng = np.random.default_rng(5)
-    case = theory.balanced_case(rng, depth, (1, 3), 1, 0.7, extra=2)
-    objective = problem(rng, case)
-    rates = 0.5 / 2.0 ** np.arange(8, 13)
-    for measure in (theory.balance_drift, theory.emulation_gap):
-        errors = [measure(case.weights, objective.gradient, rate, 0.5) for rate in rates]
-        assert theory.fit_order(rates, np.array(errors)).exponent == pytest.approx(1, abs=0.03)
-    limit = theory.predicted_drift(case.weights, objective.gradient, 0.5)
-    drift = theory.balance_drift(case.weights, objective.gradient, rates[-1], 0.5)
-    assert drift / rates[-1] == pytest.approx(limit, rel=0.05)

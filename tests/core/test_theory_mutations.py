@@ -14,6 +14,7 @@ from types import FunctionType
 import pytest
 from theory_suite import SUITES
 
+from accel_core import models
 from accel_core.theory import (
     circulation,
     layers,
@@ -26,14 +27,11 @@ from accel_core.theory import (
 )
 
 NAMED = [
-    # (module, function, what is written, what the mutant says)
+    # (module, function, what is written, what the mutant says), beyond what the operators make
     (layers, "_neighbourhoods", "layer @ before[-1]", "layer.T @ before[-1]"),
-    (layers, "layer_gradients", "after.T @", "after @"),
-    (layers, "descend", "- rate * slope", "+ rate * slope"),
     (layers, "imbalance", "before @ before.T", "before.T @ before"),  # the misprint
     (preconditioning, "singular_system", "max(matrix.shape) *", "0.0 *"),  # no threshold
     (preconditioning, "singular_system", "max(matrix.shape) *", "1e8 *"),
-    (preconditioning, "singular_system", "right.T", "right"),
     (preconditioning, "left_power", "2 * exponent", "exponent"),
     (preconditioning, "end_to_end_field", "(j - 1) / depth", "j / depth"),
     (preconditioning, "end_to_end_field", "range(1, depth + 1)", "range(1, depth)"),
@@ -44,10 +42,8 @@ NAMED = [
     (preconditioning, "preconditioner_eigensystem", "(right @ left.T)", "(left @ right.T)"),
     (preconditioning, "adaptive_factor", "2 - 2 / depth", "2 - 1 / depth"),
     (preconditioning, "single_output_field", "(depth - 1)", "depth"),
-    (preconditioning, "single_output_field", "+ (depth - 1)", "- (depth - 1)"),
     (circulation, "half_annulus_constant", "(depth - 2)", "(depth - 1)"),
     (circulation, "half_annulus_constant", "3 - 2 / depth", "3 - 1 / depth"),
-    (circulation, "half_annulus_lower_bound", "- deviation", "+ deviation"),
     (circulation, "half_annulus", "(np.pi, 0.0)", "(0.0, np.pi)"),
     (circulation, "curl", "np.outer(w, twist)", "np.outer(twist, w)"),
     (two_points, "monotone_constant", "2 - 2 / depth", "1 - 1 / depth"),
@@ -81,6 +77,8 @@ def _functions() -> Iterator[tuple[str, object, str]]:
             function = getattr(value, "py_func", value)
             if isinstance(function, FunctionType) and function.__module__ == module.__name__:
                 yield module.__name__.rpartition(".")[2], module, name
+    for name in ("imbalance", "balancedness"):
+        yield "layers", models, name
     for cls in (objectives.Quadratic, objectives.Radial, objectives.Separable):
         for name in ("gradient", "hessian", "value"):
             yield "objectives", cls, name
