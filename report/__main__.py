@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from functools import lru_cache
 from math import inf
 
 from report.paths import ROOT
@@ -18,8 +17,8 @@ from report.paths import ROOT
 COSTS = {
     "every chapter executed, its runs from the record, and the pages built": "make clean book",
     "every check": "make test",
-    "both replications, the walk and the map, computed from nothing": "python -m report anew "
-    "levy_wang levy_wang_starts bursts landscape walk depth_map",
+    "both replications, the walk and the map, computed from nothing": "python -m report check "
+    "--all levy_wang levy_wang_starts bursts landscape walk depth_map",
 }
 NAMED = 5  # so many deviating runs are named
 
@@ -42,23 +41,14 @@ def data(names: list[str]) -> int:
 
 def experiments() -> int:
     """List the experiments: their runs, and how many of these are in the record."""
-    from accel_core.mnist import Convolutional
-    from report import convolutional_runs
-    from report.experiments import EXPERIMENTS
+    from report.experiments import found
     from report.record import committed
 
-    record = committed()
-    for name, experiment in EXPERIMENTS.items():
-        keys = [spec.key for spec in experiment.specs()]
-        iterations = f"{experiment.iterations:,} iterations"
-        print(f"{name}: {len(keys)} runs of {iterations}, {len(record.find(keys))} recorded")
-    for name, make in _tasks().items():
-        keys = [task.key for task in make()]
-        print(f"{name}: {len(keys)} runs, {len(record.find(keys))} recorded")
-    keys = [convolutional_runs.key(spec) for spec in convolutional_runs.specs()]
-    iterations = f"{Convolutional.steps:,} minibatches"
-    count = f"{len(record.find(keys))} recorded"
-    print(f"{convolutional_runs.NAME}: {len(keys)} runs of {iterations}, {count}")
+    for name, experiment in found().items():
+        keys = [work.key for work in experiment.specs()]
+        iterations = getattr(experiment, "iterations", None)
+        budget = f" of {iterations:,} iterations" if iterations else ""
+        print(f"{name}: {len(keys)} runs{budget}, {len(committed().find(keys))} recorded")
     return 0
 
 
@@ -74,27 +64,27 @@ def record(
     """
     import joblib
 
-    from report import convolutional_runs
     from report.cluster import connected
     from report.compute import compute, promote
-    from report.experiments import EXPERIMENTS, experiment
-    from report.replications.store import keep
+    from report.estimates import words
+    from report.experiments import experiment, found
 
     with _computing(), connected(scheduler) if scheduler else nullcontext():
         cores = joblib.effective_n_jobs(-1)
         workers = cores if scheduler else workers or cores
-        others = _tasks()
-        for name in names or (*EXPERIMENTS, *others, convolutional_runs.NAME):
+        for name in names or found():
+            source, shard = experiment(name), None
+            if dry_run or source.partial:
+                print(f"{name}: {words(source, workers)}", flush=True)
             if dry_run:
-                print(f"{name}: {_cost(name, workers)}", flush=True)
                 continue
-            if name == convolutional_runs.NAME:
-                shard = convolutional_runs.record(workers=workers)
-            elif name in others:
-                shard = keep(others[name](), name, workers=workers)
-            else:
-                compute(experiment(name).specs(), name, workers=workers)
-                shard = promote(name)
+            try:
+                compute(source.specs(), name, workers=workers)
+                shard = promote(source)
+            except KeyboardInterrupt:
+                if source.partial:  # what there is of it is worth having
+                    promote(source)
+                raise
             print(f"{name}: {shard.relative_to(ROOT) if shard else 'complete, nothing to add'}")
     return 0
 
@@ -110,98 +100,52 @@ def _computing() -> Iterator[None]:
             os.environ["CI"] = ci
 
 
-def anew(names: list[str], workers: int | None = None) -> int:
-    """Compute experiments from nothing and compare every run with the record, which stays as it is.
+def check(
+    names: list[str], workers: int | None = None, all: bool = False, rebuild: bool = False
+) -> int:
+    """Check the record: every file and row, its digest, and parts of runs computed again by lot.
 
-    Takes as long as recording them did, and says how long that was. Runs in single precision at
-    the edge of stability need not come out the same on another machine: they are named.
+    With --all every run is computed from nothing and compared, which takes as long as recording
+    did; what is computed is dropped. Runs in single precision at the edge of stability need not
+    come out the same on another machine: they are named.
     """
     import joblib
 
-    from report.anew import SAME, compute_anew
-    from report.experiments import EXPERIMENTS
-
-    for name in names or (*EXPERIMENTS, *_tasks()):
-        it = compute_anew(name, workers or joblib.cpu_count())
-        print(
-            f"{name}: {it.runs - len(it.others):,} of {it.runs:,} runs are the recorded ones "
-            f"(within {SAME:g}; they deviate by {it.worst:.0e} at most); "
-            f"{_duration(it.seconds)} on {it.workers} processes",
-            flush=True,
-        )
-        for key, deviation in sorted(it.others.items(), key=lambda each: -each[1])[:NAMED]:
-            how = f"deviates by {deviation:.1e}" if deviation < inf else "diverges elsewhere"
-            print(f"  {how}: {key}")
-        if len(it.others) > NAMED:
-            print(f"  and {len(it.others) - NAMED} more, by less")
-    return 0
-
-
-def _tasks() -> dict:
-    """What can be recorded beside the experiments: name → function that makes the tasks."""
-    from report import replications, side_runs
-
-    return replications.EXPERIMENTS | side_runs.EXPERIMENTS
-
-
-def _cost(name: str, workers: int) -> str:
-    """What `record` would do for an experiment, and what that would take."""
-    from report import convolutional_runs
-    from report.estimates import TRIAL, estimate
-    from report.experiments import experiment
-    from report.replications.store import recorded
-
-    if name == convolutional_runs.NAME:
-        return convolutional_runs.cost(workers)
-    if name in _tasks():
-        tasks = _tasks()[name]()
-        left = len(tasks) - len(recorded(tasks, name))
-        return f"{len(tasks):,} tasks, {left:,} to compute, whose cost is not estimated"
-    sweep, mega = experiment(name), 1e6
-    it = estimate(sweep.specs(), workers)
-    return (
-        f"{it.runs:,} runs of {sweep.iterations:,} iterations, {it.recorded:,} recorded, "
-        f"{it.cached:,} in your cache, {it.missing:,} to compute\n"
-        f"  {'these' if it.missing else 'all of them anew'} would take "
-        f"{it.multiplications:.2g} multiplications, {_duration(it.seconds)} on {workers} otherwise "
-        f"idle cores like this machine's (each shard was tried for {TRIAL:g} s)\n"
-        f"  and, at the peak, {it.memory / mega:,.0f} MB in each worker, "
-        f"{workers * it.memory / mega:,.0f} MB in all {workers}, {it.collector / mega:,.0f} MB in "
-        "the process that collects"
-    )
-
-
-def _duration(seconds: float) -> str:
-    for unit, name in ((86_400, "days"), (3_600, "h"), (60, "min")):
-        if seconds >= 2 * unit:
-            return f"{seconds / unit:.1f} {name}"
-    return f"{seconds:.0f} s"
-
-
-@lru_cache(maxsize=32)
-def runs(name: str):
-    """The run table of a completely recorded experiment, or the printed curves; else KeyError. Do
-    not write into it, it is kept."""
-    import pandas as pd
-
-    from report import replications
-    from report.compute import run_table
-    from report.experiments import experiment
+    from report.estimates import duration
+    from report.experiments import found
+    from report.recheck import compute_again, status
     from report.record import committed
 
-    if name in replications.TABLES:
-        return replications.runs(name)
-    if name == "convolutional":
-        from report import convolutional_runs
+    kept = committed()
+    if rebuild:
+        print(f"the index was written anew from the shards: {kept.rebuild():,} runs")
+    rows = len(list(kept))
+    print(f"{rows:,} runs, each with its checksum and its key; the whole record: {kept.digest()}")
+    failed = kept.digest() not in (ROOT / "README.md").read_text(encoding="utf8")
+    if failed:
+        print("README.md states another digest: the record was edited, or `make readme` is due",
+              file=sys.stderr)  # fmt: skip
+    for name in names or found():
+        if not all:
+            for line in status("paper", [name])._repr_markdown_().splitlines():
+                print(line, flush=True)
+            continue
+        it = compute_again(name, workers or joblib.cpu_count())
+        print(f"{name}: {it}; {duration(it.seconds)} on {it.workers} processes", flush=True)
+        for key, deviation in sorted(it.others.items(), key=lambda each: -each[1])[:NAMED]:
+            how = f"deviates by {deviation:.1e}" if deviation < inf else "ends otherwise"
+            print(f"  {how}{', as round-off makes it' if key in it.explained else ''}: {key}")
+        if len(it.others) > NAMED:
+            print(f"  and {len(it.others) - NAMED} more, by less")
+        failed |= bool(it.different)
+    return int(failed)
 
-        return convolutional_runs.frame(convolutional_runs.lookup(convolutional_runs.specs()))
-    if name == "paper_curves":
-        return pd.read_csv(ROOT / "book" / "reference" / "paper_curves.csv")
-    keys = [spec.key for spec in experiment(name).specs()]
-    found = committed().find(keys)
-    if len(found) < len(keys):
-        raise KeyError(f"{len(keys) - len(found)} of {len(keys)} runs of {name} are not recorded")
-    return run_table(found)
+
+def runs(table: str):
+    """Former name of `experiments.recorded`."""
+    from report.experiments import recorded
+
+    return recorded(table)
 
 
 def pdf() -> int:
@@ -235,6 +179,7 @@ def slides() -> int:
 def readme() -> int:
     """Write what is generated anew: README.md's figure, numbers and tables; the parameters page."""
     from report.commands import parameter_page
+    from report.experiments import recorded as runs
     from report.readme import FIGURE, draw, figure, replaced, written
 
     draw(figure(runs), ROOT / FIGURE)
@@ -288,9 +233,13 @@ def parser() -> argparse.ArgumentParser:
     recording = add(record)
     recording.add_argument("names", nargs="*", metavar="NAME", help="experiments (default: all)")
     recording.add_argument("--workers", type=int, help="processes (default: one for each core)")
-    fresh = add(anew)
-    fresh.add_argument("names", nargs="*", metavar="NAME", help="experiments (default: all)")
-    fresh.add_argument("--workers", type=int, help="processes (default: one for each core)")
+    checking = add(check)
+    checking.add_argument("names", nargs="*", metavar="NAME", help="experiments (default: all)")
+    checking.add_argument("--all", action="store_true", help="compute every run from nothing")
+    checking.add_argument("--workers", type=int, help="processes (default: one for each core)")
+    checking.add_argument(
+        "--rebuild", action="store_true", help="write the index anew from the shards"
+    )
     recording.add_argument(
         "--scheduler",
         metavar="tcp://HOST:PORT",
@@ -323,9 +272,10 @@ def main(arguments: list[str] | None = None) -> int:
 def _told() -> tuple[type[Exception], ...]:
     from accel_core.datasets import DataError
     from report.cluster import ClusterError
+    from report.disk import DiskError
     from report.record import RecordError
 
-    return ClusterError, DataError, RecordError, LookupError, ValueError
+    return ClusterError, DataError, DiskError, RecordError, LookupError, ValueError
 
 
 if __name__ == "__main__":

@@ -11,6 +11,8 @@ import hashlib
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -20,19 +22,8 @@ import numpy as np
 
 import accel_core
 
-__all__ = ["ClusterError", "connected", "everywhere"]
+__all__ = ["ClusterError", "connected", "everywhere", "software"]
 
-# The modules that decide a result.
-NUMERICAL = (
-    "problem",
-    "models",
-    "initializers",
-    "rules",
-    "training",
-    "engine/batch",
-    "engine/quadratic",
-    "engine/kernels",
-)
 WAIT = 10.0  # seconds for the scheduler's answer
 
 
@@ -81,8 +72,8 @@ def _check(client, address: str) -> None:
         )
     if many := [worker for worker, count in threads.items() if count > 1]:
         raise ClusterError(f"{many[0]} has {threads[many[0]]} threads, wanted is one: {remedy}")
-    here = _versions()
-    for worker, there in client.run(_versions, on_error="return").items():
+    here = software()
+    for worker, there in client.run(software, on_error="return").items():
         if there != here:
             raise ClusterError(
                 f"{worker} has other software ({there}) than this process ({here}): install the "
@@ -90,15 +81,22 @@ def _check(client, address: str) -> None:
             )
 
 
-def _versions() -> dict[str, str]:
-    """What a result may depend on to the bit: this library's numerics, NumPy and numba."""
-    source = hashlib.sha256()
-    for name in NUMERICAL:
-        source.update((Path(accel_core.__file__).parent / f"{name}.py").read_bytes())
+@lru_cache(maxsize=1)
+def software() -> dict[str, str]:
+    """What a result may depend on to the bit: this library's source, NumPy and numba; and what the
+    library calls its version."""
+    source, folder = hashlib.sha256(), Path(accel_core.__file__).parent
+    for path in sorted(folder.rglob("*.py")):
+        source.update(f"{path.relative_to(folder)}\n".encode() + path.read_bytes())
+    try:
+        library = version("accel-core")
+    except PackageNotFoundError:
+        library = "not installed"
     return {
         "accel_core": source.hexdigest()[:12],
         "numpy": np.__version__,
         "numba": numba.__version__,
+        "library": library,
     }
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import heapq
 import multiprocessing
+import os
 import pickle
 import time
 from collections.abc import Callable, Sequence
@@ -21,13 +22,14 @@ import numba
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from accel_core.problem import Problem
-from accel_core.training import Batch, Recorder, Result
-from report import record
-from report.experiments import Spec
-from report.shards import STATES_AT, as_rows, cut, peak_memory, prepare
+from accel_core.training import Result
+from report import record, worker
+from report.compute import peak_memory
+from report.experiments.base import Experiment
+from report.experiments.sweeps import STATES_AT, Spec, Training
+from report.work import Work
 
-__all__ = ["TRIAL", "Estimate", "estimate"]
+__all__ = ["TRIAL", "Estimate", "duration", "estimate", "words"]
 
 TRIAL = 0.1  #: seconds a shard, about
 
@@ -73,8 +75,9 @@ def estimate(specs: Sequence[Spec], workers: int) -> Estimate:
     cached = record.personal().find(key for key in keys if key not in recorded)
     missing = [spec for spec in specs if spec.key not in recorded and spec.key not in cached]
     began = time.time()
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as fresh:
-        trials, ready, memory = fresh.submit(_try, cut(missing or specs)).result()
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, spawn, worker.end_with, (os.getpid(),)) as fresh:
+        trials, ready, memory = fresh.submit(_try, Spec.cut(missing or specs)).result()
     start = ready - began + sum(trial.setup for trial in trials)
     return Estimate(
         len(specs), len(recorded), len(cached), workers,
@@ -104,7 +107,8 @@ def _try(pieces: Sequence[Sequence[Spec]]) -> tuple[list[_Trial], float, int]:
 def _trial(specs: Sequence[Spec]) -> _Trial:
     iterations = specs[0].iterations
     began = time.process_time()
-    problem, batch, recorder = prepare(specs)
+    training = Training(specs)
+    problem, batch, recorder = training.problem, training.batch, training.recorder
     problem.optimum(specs[0].run.bias)
     recorder.run(1)  # loads what is compiled
     setup = time.process_time() - began
@@ -117,7 +121,7 @@ def _trial(specs: Sequence[Spec]) -> _Trial:
     points = np.sum((recorder.points >= begin) & (recorder.points <= n))
     point = max(0.0, last - step * (n - begin)) / points
     ahead = step * iterations + point * len(recorder.points)
-    end = _seconds(_finish, specs, problem, batch, recorder)
+    end = _seconds(_finish, training)
     return _Trial(batch.cost * iterations, setup, max(spent, ahead) + end)
 
 
@@ -128,16 +132,62 @@ def _seconds(work: Callable[..., object], *arguments) -> float:
     return time.process_time() - began
 
 
-def _finish(specs: Sequence[Spec], problem: Problem, batch: Batch, recorder: Recorder) -> None:
+def _finish(training: Training) -> None:
     """What the end of a shard does, as if every run had been completed."""
-    points, shape = recorder.points, recorder.end_to_end.shape[1:]
+    points, shape = training.recorder.points, training.recorder.end_to_end.shape[1:]
     with np.errstate(invalid="ignore"):  # a run that has diverged
-        states = [batch.parameters(i) for i in range(len(specs))]
+        states = [training.batch.parameters(i) for i in range(len(training.specs))]
     results = [
         Result(
             spec.run, "completed", None, points, np.ones(len(points)), np.ones(shape),
             {t: state.copy() for t in STATES_AT if t <= spec.iterations},
         )
-        for spec, state in zip(specs, states, strict=True)
+        for spec, state in zip(training.specs, states, strict=True)
     ]  # fmt: skip
-    pickle.dumps(as_rows(specs, problem, results, {}))
+    pickle.dumps(training.rows(results))
+
+
+def words(source: Experiment, workers: int) -> str:
+    """What recording an experiment would take."""
+    works, mega = source.specs(), 1e6
+    if not isinstance(works[0], Spec):
+        return _by_the_record(works, workers)
+    it = estimate(works, workers)
+    return (
+        f"{it.runs:,} runs of {works[0].iterations:,} iterations, {it.recorded:,} recorded, "
+        f"{it.cached:,} in your cache, {it.missing:,} to compute\n"
+        f"  {'these' if it.missing else 'all of them anew'} would take "
+        f"{it.multiplications:.2g} multiplications, {duration(it.seconds)} on {workers} otherwise "
+        f"idle cores like this machine's (each shard was tried for {TRIAL:g} s)\n"
+        f"  and, at the peak, {it.memory / mega:,.0f} MB in each worker, "
+        f"{workers * it.memory / mega:,.0f} MB in all {workers}, {it.collector / mega:,.0f} MB in "
+        "the process that collects"
+    )
+
+
+def _by_the_record(works: Sequence[Work], workers: int) -> str:
+    """Work that is not tried is taken to cost what the median run of its kind in the record did."""
+    found = record.lookup(work.key for work in works)
+    missing = [work for work in works if work.key not in found]
+    told = f"{len(works):,} runs, {len(missing):,} to compute"
+    if not (missing and found):
+        return told
+    kinds: dict[object, list[float]] = {}
+    for row in found.values():
+        kinds.setdefault(row.spec.get("factored"), []).append(row.provenance.get("seconds", 0.0))
+    any_kind = float(np.median([s for each in kinds.values() for s in each]))
+    seconds = sum(
+        float(np.median(kinds.get(work.spec().get("factored"), any_kind))) for work in missing
+    )
+    return (
+        f"{told}: {duration(seconds)} on one core as those in the record were, "
+        f"{duration(seconds / workers)} with {workers} at a time"
+    )
+
+
+def duration(seconds: float) -> str:
+    """Seconds in the unit that a reader would use."""
+    for unit, name in ((86_400, "days"), (3_600, "h"), (60, "min")):
+        if seconds >= 2 * unit:
+            return f"{seconds / unit:.1f} {name}"
+    return f"{seconds:.0f} s"

@@ -25,7 +25,7 @@ from accel_core.optimum import NearlyCollinear
 from accel_core.problem import Problem
 from accel_core.training import Run
 from report import compute
-from report.experiments import ProblemSpec, Spec
+from report.experiments import ProblemSpec, Spec, run_table
 from report.parameters import option
 
 __all__ = ["DEPTHS", "EXAMPLE", "OwnProblem", "TableError", "TableWarning", "read", "runs"]
@@ -238,7 +238,7 @@ def runs(
         rows = compute.compute(
             specs, "own_data", workers=None if long else 1, progress=long, recorded=False
         )
-        frame, zero = compute.run_table(rows), np.zeros((1, data.X.shape[1]))
+        frame, zero = run_table(specs, rows), np.zeros((1, data.X.shape[1]))
         floor = {
             each.p: max(each.build().optimum().error, FLOOR * each.build().loss(zero))
             for each in problems

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from accel_core.statistics import tune
 from report import figure_data, figures, prose
 from report.claims.base import Runs, select
-from report.experiments import EXPERIMENTS
+from report.experiments import Spec, found
 from report.record import committed
 from report.tables import number, speedups
 
@@ -109,7 +109,7 @@ def replaced(text: str, sections: Mapping[str, str]) -> str:
 def _sections(root: Path) -> dict[str, str]:
     """The content of every generated section."""
     costs = [_costs(root / "book" / "costs.csv"), _recorded_costs()]
-    return {"costs": "\n\n".join(costs), "tree": _tree(root)}
+    return {"costs": "\n\n".join(costs), "tree": _tree(root), "digest": _digest()}
 
 
 def figure(runs: Runs) -> Figure:
@@ -163,12 +163,23 @@ def _recorded_costs() -> str:
         "| `python -m report record …` | runs | iterations | core-minutes |",
         "|---|---|---|---|",
     ]
-    for name, sweep in EXPERIMENTS.items():
-        rows = committed().find(spec.key for spec in sweep.specs()).values()
+    for name, experiment in found().items():
+        specs = experiment.specs()
+        if not isinstance(specs[0], Spec):
+            continue
+        rows = committed().find(spec.key for spec in specs).values()
         told = [row.provenance for row in rows]
         minutes = sum(p["seconds_of_shard"] / p["runs_of_shard"] for p in told) / 60
-        lines.append(f"| `{name}` | {len(rows):,} | {sweep.iterations:,} | {minutes:.0f} |")
+        lines.append(f"| `{name}` | {len(rows):,} | {specs[0].iterations:,} | {minutes:.0f} |")
     return "\n".join(lines)
+
+
+def _digest() -> str:
+    """The digest of the whole record: who changes a number changes it."""
+    return (
+        f"The record's {len(list(committed())):,} runs have the digest `{committed().digest()}`\n"
+        "(SHA-256 of all keys and checksums); `python -m report check` computes it again."
+    )
 
 
 def _tree(root: Path) -> str:

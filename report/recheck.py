@@ -1,181 +1,214 @@
-"""The record is trusted because it is computed again: the first iterations of every run, every
-value of a curve from the end-to-end matrix kept beside it, and a segment chosen at random.
+"""The record is trusted because it is computed again: at every build parts of some runs, chosen at
+random, whole ones among them; by `python -m report check` of more, and with `--all` all of it.
 
-Where the record's numbers and the new ones differ, `RecordError` names the run and the iteration.
+Where the record's numbers and the new ones differ, `RecordError` names the run and what differs.
 """
 
 from __future__ import annotations
 
+import tempfile
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from accel_core.datasets import DataUnavailable
-from accel_core.training import Batch
-from report.experiments import Spec
-from report.record import RecordError, Row
-from report.shards import TRACE_FROM
+from report import compute
+from report.experiments import experiment
+from report.experiments.base import Compared, Experiment
+from report.experiments.problems import check_moments, kept_moments
+from report.experiments.sweeps import Spec
+from report.parameters import Status
+from report.parameters import status as status_cell
+from report.record import Record, RecordError, Row, committed
+from report.work import Work
 
-__all__ = ["Checked", "recheck"]
+__all__ = ["Again", "Checked", "compare", "compute_again", "recheck", "status"]
 
-SAME_DATA = 1e-9  # relative, on the very same numbers
-SAME_TABLE = 1e-5  # where the table's digits differ: another source of the same data
-FIRST = 1_000  # iterations computed again from the start
-LATER = 500  # iterations of the segment further on
-NUDGE = 1e-15  # relative disturbance of a state whose growth tells how far a run can be compared
+#: Relative deviation up to which a curve is the recorded one: tasks keep 17 binary digits.
+SAME = 1e-5
+COUNT = 6  # runs of an experiment that a page computes again in parts
 
 
 @dataclass(frozen=True)
 class Checked:
-    """How much was computed again: runs, curve values, and the largest relative deviation."""
+    """How much was computed again: runs, numbers, and the largest relative deviation."""
 
     runs: int
     values: int
     worst: float
-    tolerance: float
 
 
 def recheck(
-    specs: Sequence[Spec], rows: dict[str, Row], rng: np.random.Generator, first: int = FIRST
+    source: Experiment,
+    rows: dict[str, Row],
+    rng: np.random.Generator,
+    works: Sequence[Work] | None = None,
 ) -> Checked:
-    """Computes parts of these recorded runs again and compares.
+    """Computes parts of recorded runs again and compares: of all, or of these.
 
-    Raises `RecordError` naming the run that differs, and `DataUnavailable` where the problem's
-    data are not at hand.
+    Raises `RecordError` naming the run that differs, and `DataUnavailable` where the data are not
+    at hand.
     """
-    values, worst, tolerance = 0, 0.0, SAME_DATA
-    groups: dict[tuple, list[Spec]] = {}
-    for spec in specs:
-        kind = (spec.problem, spec.run.bias, spec.run.rule.rotation_equivariant)
-        groups.setdefault(kind, []).append(spec)
-    for members in groups.values():
-        problem = members[0].problem.build()
-        same = all(rows[s.key].provenance["data"] == s.problem.digest() for s in members)
-        allowed = SAME_DATA if same else SAME_TABLE
-        tolerance = max(tolerance, allowed)
-        comparisons = [
-            *_summaries(problem, members, rows),
-            *_from_the_start(problem, members, rows, first),
-            *_from_states(problem, members, rows, rng),
-            *_from_traces(problem, members, rows),
-        ]
-        for spec, iteration, recorded, computed in comparisons:
-            deviation = abs(computed - recorded) / max(abs(recorded), 1e-300)
-            if not deviation <= allowed:
-                raise RecordError(
-                    f"the run {spec.key} ({spec.resolved()}) has loss {recorded!r} at iteration "
-                    f"{iteration} in the record, but {computed!r} when computed again (relative "
-                    f"deviation {deviation:.1e}, allowed {allowed:g}): the record was edited or "
-                    "the trainer changed. Restore it with git, or raise NUMERICS and `make record`."
-                )
-            values, worst = values + 1, max(worst, deviation)
-    return Checked(len(specs), values, worst, tolerance)
+    works = source.specs() if works is None else works
+    return Checked(len(works), *_agree(source.again(works, rows, rng)))
 
 
-Comparison = tuple[Spec, int, float, float]
+def _agree(comparisons: Iterable[Compared]) -> tuple[int, float]:
+    values, worst = 0, 0.0
+    for each in comparisons:
+        if not each.deviation <= each.allowed:
+            raise RecordError(
+                f"the run {each.work.key} ({each.work.spec()}): {each.what} is {each.recorded!r} "
+                f"in the record, but {each.computed!r} when computed again (relative deviation "
+                f"{each.deviation:.1e}, allowed {each.allowed:.0e}): the record was edited or the "
+                "trainer changed. Restore it with git, or raise NUMERICS and `make record`."
+            )
+        values, worst = values + 1, max(worst, each.deviation)
+    return values, worst
 
 
-def _summaries(problem, specs, rows) -> Iterable[Comparison]:
-    """The optimum, which distances are counted from, and the last loss."""
-    for spec in specs:
-        row = rows[spec.key]
-        yield spec, -1, row.summary["optimum"], problem.optimum(spec.run.bias).loss
-        if row.summary["status"] == "completed":
-            yield spec, spec.iterations, row.summary["final"], float(row.series["loss"][-1])
-
-
-def _from_the_start(problem, specs, rows, first) -> Iterable[Comparison]:
-    flats = [
-        spec.run.architecture.start(spec.run.start, spec.run.seed, problem.d, problem.k)
-        for spec in specs
-    ]
-    yield from _advanced(problem, specs, rows, flats, [0] * len(specs), first)
-
-
-def _from_states(problem, specs, rows, rng) -> Iterable[Comparison]:
-    """One stored state a run, chosen at random, and the recorded points soon after it."""
-    chosen, flats, begins = [], [], []
-    for spec in specs:
-        kept = {
-            int(name.split()[1]): flat
-            for name, flat in rows[spec.key].arrays.items()
-            if name.startswith("state") and int(name.split()[1]) >= FIRST
-        }
-        if kept and not spec.run.rule.buffers:  # a rule with memory cannot start from a state alone
-            begin = int(rng.choice(sorted(kept)))
-            chosen.append(spec)
-            flats.append(kept[begin])
-            begins.append(begin)
-    if chosen:
-        yield from _advanced(problem, chosen, rows, flats, begins, LATER, next_point=True)
-
-
-def _advanced(problem, specs, rows, flats, begins, steps, next_point=False) -> Iterable[Comparison]:
-    """Advances the runs from given parameters and compares losses at recorded points on the way.
-
-    A disturbed twin of each run goes along: where it has moved away, round-off alone changes the
-    result, and nothing is compared from there on.
-    """
-    runs = [spec.run for spec in specs]
-    batch, twin = Batch(problem, runs), Batch(problem, runs)
-    for i, flat in enumerate(flats):
-        batch.place(i, flat)
-        twin.place(i, flat * (1 + NUDGE * (-1.0) ** np.arange(len(flat))))
-    recorded = [
-        dict(zip(row.series["iteration"].astype(int), row.series["loss"], strict=True))
-        for row in (rows[spec.key] for spec in specs)
-    ]
-    offsets = sorted(
-        {
-            t - b
-            for curve, b in zip(recorded, begins, strict=True)
-            for t in curve
-            if 0 <= t - b <= steps
-        }
+def drawn(
+    source: Experiment, rows: dict[str, Row], rng: np.random.Generator, count: int = COUNT
+) -> list[Work]:
+    """Runs drawn by lot: half of them among those that the pages draw, half among all, for every
+    one takes part in some number on a page."""
+    shown = list(source.drawn(rows))
+    every = [work for work in source.specs() if work.key in rows]
+    lots = [(shown, -(-count // 2)), (every, count // 2)]
+    return list(
+        dict.fromkeys(among[i] for among, n in lots for i in rng.permutation(len(among))[:n])
     )
-    steady = np.ones(len(specs), bool)
-    for offset in offsets:
-        for each in (batch, twin):
-            each.advance(offset - each.done)
-        losses, others = _losses(batch), _losses(twin)
-        for i, spec in enumerate(specs):
-            t = begins[i] + offset
-            left = rows[spec.key].summary["diverged_at"]
-            if steady[i] and i not in losses and (left is None or left > t):
-                yield spec, t, recorded[i].get(t, np.inf), np.inf
-            if i not in losses or t not in recorded[i]:
-                continue
-            moved = abs(others.get(i, np.inf) / losses[i] - 1)
-            steady[i] &= moved < SAME_DATA / 10
-            if steady[i]:
-                yield spec, t, recorded[i][t], losses[i]
 
 
-def _losses(batch: Batch) -> dict[int, float]:
-    alive, W = batch.end_to_end()
-    return dict(zip(alive.tolist(), batch.data.loss(W).tolist(), strict=True)) if len(alive) else {}
-
-
-def _from_traces(problem, specs, rows) -> Iterable[Comparison]:
-    """Every later loss from the end-to-end matrix that was kept with it."""
-    for spec in specs:
-        row = rows[spec.key]
-        if "trace" not in row.arrays:
+def status(
+    profile: str, names: Iterable[str], count: int = COUNT, seed: int | None = None
+) -> Status:
+    """The status cell of a chapter: computes parts of a few recorded runs of these experiments
+    again, and the kept second moments that they come from. Raises `RecordError` where they differ.
+    """
+    if profile != "paper":
+        return status_cell(left_out={"the record": "the profile smoke looks nothing up"})
+    run, left, rng = [], {}, np.random.default_rng(seed)
+    for name in names:
+        source = experiment(name)
+        rows = compute.lookup(source.specs())
+        works = drawn(source, rows, rng, count)
+        try:
+            for table in sorted(_tables(works)):
+                check_moments(table)
+                run.append(f"the kept second moments of {table}, from its rows")
+        except DataUnavailable as missing:
+            left[f"the kept second moments of {table}"] = _first_line(missing)
+        try:
+            checked = recheck(source, rows, rng, works)
+        except DataUnavailable as missing:
+            left[f"the runs of {name}"] = _first_line(missing)
             continue
-        iteration, loss = row.series["iteration"], row.series["loss"]
-        late = np.flatnonzero(iteration >= TRACE_FROM)
-        matrices = row.arrays["trace"].reshape(len(late), problem.k, problem.d + spec.run.bias)
-        for i, W in zip(late, matrices, strict=True):
-            split = (W[:, :-1], W[:, -1]) if spec.run.bias else (W, None)
-            yield spec, int(iteration[i]), loss[i], problem.loss(*split)
+        run.append(
+            f"{checked.runs} runs of {name}, computed again in parts ({checked.worst:.0e} off at "
+            "most)"
+        )
+    return status_cell(list(dict.fromkeys(run)), left)
 
 
-def left_out(specs: Sequence[Spec]) -> str | None:
-    """Why the runs cannot be computed again here, or None where they can."""
+def _tables(works: Iterable[Work]) -> set[str]:
+    """Tables whose second moments stand for their rows in these runs."""
+    problems = {work.problem for work in works if isinstance(work, Spec)}
+    return {problem.table for problem in problems if problem.p == 2} & set(kept_moments())
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0]
+
+
+@dataclass(frozen=True)
+class Again:
+    """What a computation from nothing found: how many runs, in how many seconds on how many
+    processes, the largest relative deviation of those that are the recorded ones; of each other one
+    its key and deviation (infinite: it ended otherwise), and which of these round-off explains."""
+
+    runs: int
+    seconds: float
+    workers: int
+    worst: float
+    others: dict[str, float]
+    explained: frozenset[str] = frozenset()
+
+    def __str__(self) -> str:
+        return (
+            f"{self.runs - len(self.others):,} of {self.runs:,} runs are the recorded ones (within "
+            f"{SAME:g}; they deviate by {self.worst:.0e} at most)"
+        )
+
+    @property
+    def different(self) -> set[str]:
+        """Keys of the runs that are not what was recorded."""
+        return set(self.others) - self.explained
+
+
+def compute_again(name: str, workers: int) -> Again:
+    """Computes every run of an experiment, looking nothing up, and compares with the record; what
+    is computed is dropped. A run that differs is computed once more in the parts that are the same
+    on every processor, beside a disturbed twin: that tells round-off from an edit.
+
+    Raises `KeyError` for an unknown name, and where the record lacks runs.
+    """
+    source = experiment(name)
+    works = [w for w in source.specs() if not source.partial or w.key in committed().find([w.key])]
+    with tempfile.TemporaryDirectory() as folder:
+        empty, began = Record(Path(folder)), time.perf_counter()
+        rows = compute.compute(works, name, workers=workers, store=empty, recorded=False)
+        seconds = time.perf_counter() - began
+    recorded = compute.lookup(works)
+    worst, others = compare(rows.values(), recorded)
+    suspects = [work for work in works if work.key in others]
+    explained = {work.key for work in suspects if _explained(source, work, recorded)}
+    return Again(len(works), seconds, workers, worst, others, frozenset(explained))
+
+
+def _explained(source: Experiment, work: Work, recorded: dict[str, Row]) -> bool:
+    """Whether the run is the recorded one as far as round-off lets anybody tell."""
+    from report.experiments.segments import whole
+
     try:
-        for problem in {spec.problem for spec in specs}:
-            problem.build()
-    except DataUnavailable as missing:
-        return str(missing).splitlines()[0]
-    return None
+        if isinstance(work, Spec):
+            _agree(whole([work], recorded))
+        _agree(source.again([work], recorded, np.random.default_rng(0)))
+    except RecordError:
+        return False
+    return True
+
+
+def compare(rows: Iterable[Row], recorded: dict[str, Row]) -> tuple[float, dict[str, float]]:
+    """(the largest relative deviation among the runs that are the recorded ones, the others')."""
+    worst, others = 0.0, {}
+    for row in rows:
+        if row.key not in recorded:
+            raise KeyError(f"the run {row.key} ({row.spec}) is not in the record: `make record`")
+        deviation = _deviation(row, recorded[row.key])
+        if deviation <= SAME:
+            worst = max(worst, deviation)
+        else:
+            others[row.key] = deviation
+    return worst, others
+
+
+def _deviation(row: Row, kept: Row) -> float:
+    """Relative to the largest value of each array; infinite where one run has what the other does
+    not. States and traces are compared where the record has kept them."""
+    if any(row.summary.get(n) != kept.summary.get(n) for n in ("status", "diverged_at")):
+        return np.inf
+    deviation = 0.0
+    for ours, theirs in ((row.series, kept.series), (row.arrays, kept.arrays)):
+        for name in theirs:
+            a, b = np.ravel(ours.get(name, np.nan)), np.ravel(theirs[name])
+            if a.shape != b.shape or not np.array_equal(np.isfinite(a), np.isfinite(b)):
+                return np.inf
+            a, b = a[np.isfinite(a)], b[np.isfinite(b)]
+            if len(b):
+                off = float(np.max(np.abs(a - b)) / max(np.max(np.abs(b)), 1e-300))
+                deviation = max(deviation, off)
+    return deviation

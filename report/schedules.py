@@ -42,6 +42,8 @@ class Survival(Task):
     Array `diverged_at` (starts,): the iteration at which a start diverged, −1 where it lived.
     """
 
+    task, names = "Survival", ("p", "depth", "rate", "starts", "iterations")
+
     p: float
     depth: int
     rate: float
@@ -66,6 +68,21 @@ class Scheduled(Task):
     `warm_up`: steps, 0 for none. `clip`: largest norm of the gradient, 0 for no bound. `momentum`:
     heavy ball's β. Series `iteration`, and `distance i` of start i, NaN from its divergence on.
     """
+
+    task, names = (
+        "Scheduled",
+        (
+            "p",
+            "depth",
+            "rate",
+            "warm_up",
+            "clip",
+            "momentum",
+            "trimmed",
+            "iterations",
+            "starts",
+        ),
+    )
 
     p: float
     depth: int
@@ -113,6 +130,8 @@ class Steepness(Task):
     that is assumed after 1,000 iterations, of which the record has no layers but at four: there the
     two are within 1 % (depth 2) or both below 1e-11 (depth 3, before it leaves zero).
     """
+
+    task, names = "Steepness", ("p", "depth", "rate", "seed", "iterations")
 
     p: float
     depth: int

@@ -32,6 +32,8 @@ LEVELS = (0.8, 0.5)  #: of the loss of the map x ↦ 0
 class Trace(Task):
     """One network of the report (its split, biases), followed for `iterations` steps in float64."""
 
+    task, names = "Trace", ("dataset", "start", "depth", "width", "seed", "rate", "iterations")
+
     dataset: str = "ethanol"
     start: str = "near_identity"
     depth: int = 3
@@ -125,6 +127,8 @@ class Landscape(Task):
 
     Default start, the report's split, a rate so small that the path is nearly the gradient flow's.
     """
+
+    task, names = "Landscape", ("dataset", "p", "seed", "rate", "iterations")
 
     dataset: str
     p: float

@@ -107,6 +107,8 @@ def predict(problem: Problem, depth: int, start_norm: float, budget: int) -> flo
 class MapCell(Task):
     """Depths 1, 2, 3 at all rates from one start; `dataset` is 'synthetic' or a table's name."""
 
+    task, names = "MapCell", ("dataset", "p", "start", "rule", "condition", "seed")
+
     dataset: str
     p: float
     start: str

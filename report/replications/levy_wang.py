@@ -57,6 +57,8 @@ class Draw(Task):
     shuffle 42, on Abalone row for row, on ethanol with the rows in our order), others are drawn.
     """
 
+    task, names = "Draw", ("dataset", "start", "rule", "seed", "split", "p", "activation")
+
     dataset: str
     start: str = "default"
     rule: str = "SGD"

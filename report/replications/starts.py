@@ -37,6 +37,8 @@ class StartCheck(Task):
     """All deeper architectures of the report from one kind of start and one seed, without biases
     (Claim 2 has none; the imbalance does not know them)."""
 
+    task, names = "StartCheck", ("dataset", "start", "seed")
+
     dataset: str
     start: str
     seed: int

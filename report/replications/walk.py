@@ -43,6 +43,9 @@ FLOAT = {"float32": np.float32, "float64": np.float64}
 class Cell(Task):
     """All networks of a setting from one start; `share` of the rows is trained on."""
 
+    task = "Cell"
+    names = ("dataset", "p", "start", "bias", "width", "share", "precision", "iterations", "seed")
+
     dataset: str
     p: float
     start: str

@@ -8,8 +8,12 @@ import torch
 
 from accel_core import datasets
 from accel_core import mnist as tutorial
-from report import convolutional_runs as runs
-from report import record
+from report import compute as report_compute
+from report import estimates, recheck, record
+from report.__main__ import main
+from report.compute import compute as compute_works
+from report.experiments import convolutional as runs
+from report.experiments.convolutional import Convolution
 from report.record import RecordError
 
 TINY = tutorial.Convolutional(
@@ -36,6 +40,12 @@ def data(tmp_path, monkeypatch):
     torch.set_num_threads(threads)
 
 
+def compute(specs, **options):
+    works = [Convolution(spec) for spec in specs]
+    rows = compute_works(works, runs.NAME, workers=1, progress=False, **options)
+    return {work.of: rows[work.key] for work in works}
+
+
 def test_keys_tell_every_setting_apart():
     changed = {
         "factored": False, "seed": 2, "penalty": "product", "coefficient": 1e-3, "dropout": 0.1,
@@ -47,109 +57,103 @@ def test_keys_tell_every_setting_apart():
         replace(TINY, **{name: value}) for name, value in changed.items() if name != "factored"
     ]
     specs += [TINY, replace(TINY, penalty="product"), replace(TINY, factored=False, penalty="none")]
-    assert len({runs.key(spec) for spec in specs}) == len(set(specs))
+    assert len({Convolution(spec).key for spec in specs}) == len(set(specs))
 
 
 def test_a_run_is_computed_once_kept_and_found_again(data, monkeypatch):
-    (first,) = runs.compute([TINY]).values()
+    (first,) = compute([TINY]).values()
     direct = tutorial.train(TINY, data)
     np.testing.assert_array_equal(runs.printed(first), direct.losses.sum(1, dtype=torch.float64))
     np.testing.assert_array_equal(first.arrays["test_accuracy"], [direct.epochs[0][3]])
-    assert not list((datasets.cache_folder() / "checkpoints").iterdir())
+    assert not list((datasets.cache_folder() / "checkpoints").glob("*"))
 
-    monkeypatch.setattr(runs, "train", lambda *_, **__: pytest.fail("was computed again"))
-    (again,) = runs.compute([TINY]).values()
+    monkeypatch.setattr(runs, "Steps", lambda *_: pytest.fail("was computed again"))
+    (again,) = compute([TINY]).values()
     assert again.checksum() == first.checksum()
     record.committed().add([first], runs.NAME)
     monkeypatch.setenv("ACCEL_CACHE", "/nowhere")
     assert list(runs.lookup([TINY, replace(TINY, seed=5)])) == [TINY]
 
 
-def test_an_interrupted_run_is_continued(data, monkeypatch):
-    whole = tutorial.train(TINY, data)
-    step = tutorial.Training._one_step
+@pytest.mark.parametrize("flipped", [None, 0, 40, 4_000, -40])
+def test_an_interrupted_run_is_continued_and_begun_anew_after_any_damage(
+    data, monkeypatch, flipped
+):
+    whole, step, begun_at = tutorial.train(TINY, data), tutorial.Training._one_step, []
 
     def killed(run):
         if run.step == 4:
             raise KeyboardInterrupt
         step(run)
 
-    monkeypatch.setattr(tutorial.Training, "_one_step", killed)
-    monkeypatch.setattr(
-        tutorial.train, "__kwdefaults__", tutorial.train.__kwdefaults__ | {"every": 2}
-    )
-    with pytest.raises(KeyboardInterrupt):
-        runs.compute([TINY])
-    begun_at = []
+    monkeypatch.setattr(runs, "TICK", 2)
+    monkeypatch.setattr(report_compute, "CHECKPOINT", 0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(tutorial.Training, "_one_step", killed)
+        with pytest.raises(KeyboardInterrupt):
+            compute([TINY])
+    (path,) = (datasets.cache_folder() / "checkpoints").glob("*.checkpoint")
+    if flipped is not None:
+        content = bytearray(path.read_bytes())
+        content[flipped] ^= 1
+        path.write_bytes(content)
     monkeypatch.setattr(
         tutorial.Training, "_one_step", lambda run: (begun_at.append(run.step), step(run))
     )
-    (row,) = runs.compute([TINY]).values()
-    assert begun_at == [4, 5]
+    (row,) = compute([TINY]).values()
+    assert begun_at == ([4, 5] if flipped is None else [*range(6)])
     np.testing.assert_array_equal(runs.printed(row), whole.losses.sum(1, dtype=torch.float64))
+    assert not path.exists()
 
 
-def test_runs_side_by_side_are_the_same_to_the_bit(data, capsys):
-    specs = [replace(TINY, seed=seed) for seed in range(5)]
-    one_by_one = [tutorial.train(spec, data).losses for spec in specs]
-    rows = runs.compute(specs, workers=3)
-    assert list(rows) == specs
-    for row, losses in zip(rows.values(), one_by_one, strict=True):
-        np.testing.assert_array_equal(runs.printed(row), losses.sum(1, dtype=torch.float64))
-    assert "30/30" in capsys.readouterr().err  # steps
+def test_recording_adds_what_is_computed_even_if_it_is_interrupted(data, monkeypatch, capsys):
+    wanted = [Convolution(replace(TINY, seed=seed)) for seed in range(3)]
+    monkeypatch.setattr(runs.Figure, "specs", lambda _: wanted)
+    monkeypatch.setitem(main.__globals__, "ROOT", record.COMMITTED.parent)
+    step = tutorial.Training._one_step
 
+    def failing(run):
+        if run.spec.seed == 2:
+            raise KeyboardInterrupt
+        step(run)
 
-def test_recording_adds_what_is_computed_even_if_it_fails(data, monkeypatch, capsys):
-    wanted = [replace(TINY, seed=seed) for seed in range(3)]
-    monkeypatch.setattr(runs, "specs", lambda: wanted)
-    train = runs.train
-
-    def failing(spec, *arguments, **options):
-        if spec.seed == 2:
-            raise OSError("the disk is full")
-        return train(spec, *arguments, **options)
-
-    monkeypatch.setattr(runs, "train", failing)
-    with pytest.raises(OSError, match="full"):
-        runs.record(workers=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(tutorial.Training, "_one_step", failing)
+        assert main(["record", runs.NAME, "--workers", "1"]) == 130
     assert [row.spec["seed"] for row in record.committed()] == [0, 1]
-    monkeypatch.setattr(runs, "train", train)
-    assert runs.record().parent == record.COMMITTED / runs.NAME
+    assert main(["record", runs.NAME, "--workers", "1"]) == 0
     assert len(list(record.committed())) == 3
-    assert runs.record() is None
+    assert main(["record", runs.NAME, "--workers", "1"]) == 0
     told = capsys.readouterr().out.splitlines()
-    assert "3 runs of 8,600 iterations, 3 to compute" in told[0]
-    assert "hours on one core" in told[1]
+    assert "3 runs, 3 to compute" in told[0]
+    assert "3 runs, 1 to compute: " in told[1]
+    assert "complete, nothing to add" in told[-1]
 
 
 def test_costs_go_by_the_recorded_runs_of_the_same_network(data, monkeypatch):
-    original = replace(TINY, factored=False, penalty="product", steps=10)
-    rows = runs.compute([TINY, original])
-    seconds = {TINY: 3_600.0, original: 36_000.0}  # 10 minutes a step, an hour a step
-    for spec, row in rows.items():
-        row.provenance["seconds"] = seconds[spec]
-    monkeypatch.setattr(runs, "lookup", lambda wanted: {s: rows[s] for s in wanted if s in rows})
-    more = [replace(TINY, steps=60), replace(original, seed=7)]  # 10 hours of either
-    monkeypatch.setattr(runs, "specs", lambda: [*rows, *more])
-    assert runs.cost(4).endswith("2 to compute: 20.0 hours on one core as those in the record "
-                                 "were, 5.0 with 4 at a time")  # fmt: skip
-
-
-def test_a_device_that_is_not_there_is_named(data):
-    with pytest.raises(ValueError, match="device is 'tpu'; this machine has cpu"):
-        runs.compute([TINY], device="tpu")
+    original = replace(TINY, factored=False, penalty="product")
+    rows = {Convolution(spec).key: row for spec, row in compute([TINY, original]).items()}
+    for row in rows.values():
+        row.provenance["seconds"] = 3_600.0 * (10 if row.spec["factored"] else 20)
+    monkeypatch.setattr(estimates.record, "lookup", lambda keys: rows)
+    more = [replace(TINY, seed=6), replace(original, seed=7)]
+    monkeypatch.setattr(
+        runs.Figure, "specs", lambda _: [Convolution(s) for s in (TINY, original, *more)]
+    )
+    told = estimates.words(runs.Figure(), 4)
+    assert "4 runs, 2 to compute: 30.0 h on one core" in told and "7.5 h with 4" in told
 
 
 def test_with_ci_set_a_missing_run_is_an_error_that_names_the_command(data, monkeypatch):
     monkeypatch.setenv("CI", "true")
-    with pytest.raises(runs.MissingRuns, match=r"1 of 1 .*'seed': 1.*record convolutional"):
-        runs.compute([TINY])
+    with pytest.raises(report_compute.MissingRuns, match=r"1 of 1 .*'seed': 1.*record conv"):
+        compute([TINY])
 
 
 def test_the_table_has_the_settings_the_end_and_the_curves(data, monkeypatch):
     monkeypatch.setattr(tutorial, "CHUNK", 2)
     other = replace(TINY, factored=False, penalty="product", rate=1e7, steps=20)
-    frame = runs.frame(runs.compute([TINY, other]))
+    frame = runs.frame(compute([TINY, other]))
     assert frame.name.tolist() == ["factored, penalty on factors", "original"]
     assert frame.status.tolist() == ["completed", "diverged"]
     assert len(frame.cross_entropy[0]) == len(frame.weight_penalty[0]) == 6
@@ -159,13 +163,20 @@ def test_the_table_has_the_settings_the_end_and_the_curves(data, monkeypatch):
     assert frame.dense_std.isna().all()
 
 
-def test_recorded_losses_are_computed_again_and_an_edited_one_is_named(data):
-    rows = runs.compute([TINY])
-    assert runs.recheck(rows, data, steps=6) == 0
-    rows[TINY].series["weight_penalty"][4] *= 1.01
-    with pytest.raises(RecordError, match="another weight_penalty at step 4"):
-        runs.recheck(rows, data, steps=6)
-    assert runs.recheck(rows, data, steps=4) == 0
+def test_recorded_losses_are_computed_again_and_an_edited_one_is_named(data, monkeypatch):
+    (row,) = compute([TINY]).values()
+    monkeypatch.setattr(runs, "SAME_STEPS", 6)
+
+    def check():
+        rng = np.random.default_rng(0)
+        return recheck.recheck(runs.Figure(), {row.key: row}, rng, [Convolution(TINY)])
+
+    assert check().worst == 0
+    row.series["weight_penalty"][4] *= 1.1
+    with pytest.raises(RecordError, match="the weight_penalty at step 4"):
+        check()
+    monkeypatch.setattr(runs, "SAME_STEPS", 4)
+    assert check().worst == 0
 
 
 def test_the_smoke_profile_computes_a_start_of_everything(data):
@@ -175,11 +186,3 @@ def test_the_smoke_profile_computes_a_start_of_everything(data):
         spec for group in runs.experiments((0,)).values() for spec in group[:3]
     }
     assert not list(record.personal())
-
-
-def test_experiments_are_distinct_and_the_figures_come_first():
-    groups = runs.experiments()
-    assert list(groups) == ["figure", "bare", "rates", "stds"]
-    specs = [spec for group in groups.values() for spec in group]
-    assert len(set(specs)) == len(specs)
-    assert {spec.seed for spec in groups["figure"]} == {0, 1, 2}

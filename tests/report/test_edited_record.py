@@ -11,6 +11,7 @@ import pytest
 
 from report import compute, record
 from report.experiments import experiment
+from report.row import SCHEMA, decoded
 
 ROOT = Path(__file__).resolve().parents[2]
 CHAPTER = "20-tuned-rates"
@@ -42,19 +43,19 @@ def edit(folder, key, checksums):
     series = {entry["name"]: entry["values"] for entry in row["series"]}
     series["loss"][series["iteration"].index(1000.0)] *= 1.1
     if checksums:
-        row["checksum"] = record._row(row).checksum()
-    pq.write_table(pa.Table.from_pylist(rows, record.SCHEMA), path)
+        row["checksum"] = decoded(row).checksum()
+    pq.write_table(pa.Table.from_pylist(rows, SCHEMA), path)
     if checksums:
         whole = record.Record(folder, indexed=True)
         whole._write_index(whole._index() | {key: row["checksum"]})
-        path.rename(path.with_name(f"{record._digest(path)}.parquet"))
+        path.rename(path.with_name(f"{record._digest(path.read_bytes())}.parquet"))
 
 
 @pytest.mark.parametrize("checksums", [False, True], ids=["edited", "edited with all checksums"])
 def test_make_book_names_the_run_that_was_edited(clone, checksums):
-    specs = experiment("tuned_rates").specs()
-    rows = record.committed().find(spec.key for spec in specs)
-    key = next(s.key for s in compute.shown_specs("tuned_rates", rows) if s.problem.p == 2)
+    source = experiment("tuned_rates")
+    rows = compute.lookup(source.specs())
+    key = next(s.key for s in source.drawn(rows) if s.problem.p == 2)
     edit(clone / "book" / "record", key, checksums)
     env = os.environ | {"PYTHONPATH": str(clone), "ACCEL_CACHE": str(clone / "cache")}
     done = subprocess.run(["make", "book"], cwd=clone, env=env, capture_output=True, text=True)

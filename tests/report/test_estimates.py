@@ -6,9 +6,8 @@ import pytest
 
 from report import estimates, record
 from report.__main__ import main
-from report.compute import compute
-from report.experiments import Sweep
-from report.shards import cut, run_shard
+from report.compute import compute, run_piece
+from report.experiments import Spec, Sweep, found
 
 SWEEP = Sweep("short", 50_000, p=(2.0,), depth=(1, 2), rate=(1e-3,), seeds=(0, 1, 2, 3, 4))
 
@@ -24,13 +23,13 @@ def estimate(sweep=SWEEP, workers=2):
 
 
 def test_work_grows_with_iterations_and_runs_and_the_closed_form_has_none():
-    found, longer, wider = (
+    short, longer, wider = (
         estimate(),
         estimate(dataclasses.replace(SWEEP, iterations=100_000)),
         estimate(dataclasses.replace(SWEEP, seeds=tuple(range(10)))),
     )
-    assert found.runs == found.missing == 10
-    assert longer.multiplications == wider.multiplications == 2 * found.multiplications > 0
+    assert short.runs == short.missing == 10
+    assert longer.multiplications == wider.multiplications == 2 * short.multiplications > 0
     assert estimate(dataclasses.replace(SWEEP, depth=(1,))).multiplications == 0
 
 
@@ -42,8 +41,8 @@ def test_the_last_worker_to_end_counts():
 
 def test_what_is_cached_is_told_apart_and_a_worker_is_needed():
     compute(dataclasses.replace(SWEEP, depth=(1,)).specs(), "short", workers=1, progress=False)
-    found = estimate()
-    assert (found.recorded, found.cached, found.missing) == (0, 5, 5)
+    now = estimate()
+    assert (now.recorded, now.cached, now.missing) == (0, 5, 5)
     with pytest.raises(ValueError, match="workers = 0"):
         estimate(workers=0)
 
@@ -53,8 +52,8 @@ def test_a_workers_memory_is_that_of_its_shards(tmp_path):
     few = estimate().memory
     wide = dataclasses.replace(SWEEP, depth=(2,), width=(2_000,), iterations=1_000)
     more = estimate(wide).memory
-    (piece,) = cut(dataclasses.replace(wide, seeds=(0, 1, 2, 3, 4)).specs())
-    states = sum(a.nbytes for row in run_shard(piece, tmp_path)[0] for a in row.arrays.values())
+    (piece,) = Spec.cut(dataclasses.replace(wide, seeds=(0, 1, 2, 3, 4)).specs())
+    states = sum(a.nbytes for row in run_piece(piece, tmp_path)[0] for a in row.arrays.values())
     assert few < 1e9
     assert more - few > states
 
@@ -63,7 +62,7 @@ def test_a_dry_run_computes_nothing_and_says_what_there_is_to_do(capsys, tmp_pat
     monkeypatch.setattr(record, "COMMITTED", tmp_path / "none")
     record.committed.cache_clear()
     monkeypatch.setitem(main.__globals__, "ROOT", tmp_path)
-    monkeypatch.setitem(__import__("report.experiments").experiments.EXPERIMENTS, "s", SWEEP)
+    monkeypatch.setitem(found(), "s", SWEEP)
     try:
         assert main(["record", "s", "--dry-run", "--workers", "3"]) == 0
     finally:

@@ -187,7 +187,7 @@ def test_another_table_has_other_runs_and_the_same_one_is_not_run_again(data, ta
     assert not set(frame.key) & set(own_data.runs(other, *settings).key)
     monkeypatch.setenv("CI", "1")  # where missing runs of the record are an error: not these
     own_data.runs(data, [3.0], *settings[1:])
-    monkeypatch.setattr(own_data.compute, "run_shard", None)  # a run would call it
+    monkeypatch.setattr(own_data.compute, "run_piece", None)  # a run would call it
     assert own_data.runs(data, *settings).key.equals(frame.key)
 
 

@@ -15,7 +15,9 @@ from accel_core.initializers import factor_balanced
 from accel_core.intervals import Estimate
 from accel_core.models import Architecture
 from accel_core.problem import Problem
+from report import record
 from report.compute import MissingRuns
+from report.experiments import tasks
 from report.record import Record, Row
 from report.replications import (
     burst_tables,
@@ -240,6 +242,7 @@ def test_the_pages_command_computes_a_row_again(options, tmp_path):
 
 @dataclass(frozen=True)
 class Square(store.Task):
+    task, names = "Square", ("number",)
     number: int
 
     def run(self):
@@ -250,18 +253,18 @@ class Square(store.Task):
 
 def test_tasks_are_computed_once(tmp_path, monkeypatch):
     monkeypatch.delenv("CI", raising=False)
-    monkeypatch.setattr(store, "committed", lambda: Record(tmp_path / "none"))
-    monkeypatch.setattr(store, "personal", lambda: Record(tmp_path / "mine"))
-    tasks = [Square(3), Square(4)]
-    assert [r.arrays["square"][0] for r in store.obtain(tasks, "squares")] == [9, 16]
+    monkeypatch.setattr(record, "committed", lambda: Record(tmp_path / "none"))
+    monkeypatch.setattr(record, "personal", lambda: Record(tmp_path / "mine"))
+    squares = [Square(3), Square(4)]
+    assert [r.arrays["square"][0] for r in store.obtain(squares, "squares")] == [9, 16]
     monkeypatch.setattr(Square, "run", lambda self: pytest.fail("computed again"))
-    assert [r.arrays["square"][0] for r in store.obtain(tasks[::-1], "squares")] == [16, 9]
+    assert [r.arrays["square"][0] for r in store.obtain(squares[::-1], "squares")] == [16, 9]
 
 
 def test_with_ci_a_missing_task_is_an_error(tmp_path, monkeypatch):
     monkeypatch.setenv("CI", "1")
-    monkeypatch.setattr(store, "committed", lambda: Record(tmp_path / "none"))
-    monkeypatch.setattr(store, "personal", lambda: Record(tmp_path / "mine"))
+    monkeypatch.setattr(record, "committed", lambda: Record(tmp_path / "none"))
+    monkeypatch.setattr(record, "personal", lambda: Record(tmp_path / "mine"))
     with pytest.raises(MissingRuns, match="record squares"):
         store.obtain([Square(3)], "squares")
 
@@ -275,7 +278,7 @@ def test_keys_tell_tasks_apart():
 def test_compact_keeps_what_a_page_shows():
     values = np.array([np.pi, -1e-30, 0.0, np.inf, np.nan, 1e300])
     short = store.compact(values)
-    np.testing.assert_allclose(short, values, rtol=2.0**-store.DIGITS)
+    np.testing.assert_allclose(short, values, rtol=2.0**-tasks.DIGITS)
     assert short[0] != values[0]
 
 

@@ -7,8 +7,9 @@ import pytest
 
 from accel_core.rules import Adam, EndToEnd, GradientDescent, Momentum
 from accel_core.statistics import tune
-from report import compute, recheck, record, shards
-from report.experiments import FINER, ProblemSpec, Spec, Sweep, experiment
+from report import compute, recheck, work
+from report.experiments import ProblemSpec, Spec, Sweep, problems, recorded, segments, sweeps
+from report.experiments.tuned_rates import FINER
 from report.record import Record, RecordError
 
 SWEEP = Sweep("short", 3_000, p=(2.0,), depth=(1, 2), rate=(1e-3, 1e-2, 0.5), seeds=(0, 1))
@@ -24,7 +25,7 @@ def own_cache(tmp_path, monkeypatch):
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory):
     folder = tmp_path_factory.mktemp("checkpoints")
-    found = {r.key: r for piece in shards.cut(SPECS) for r in shards.run_shard(piece, folder)[0]}
+    found = {r.key: r for piece in Spec.cut(SPECS) for r in compute.run_piece(piece, folder)[0]}
     return {spec.key: found[spec.key] for spec in SPECS}
 
 
@@ -44,14 +45,14 @@ def test_keys_tell_every_setting_apart():
 
 
 def test_shards_hold_every_run_once():
-    pieces = shards.cut(SPECS)
+    pieces = Spec.cut(SPECS)
     assert sorted(s.key for piece in pieces for s in piece) == sorted(s.key for s in SPECS)
-    assert max(map(len, pieces)) <= shards.SHARD
+    assert max(map(len, pieces)) <= Spec.together
 
 
 def test_what_is_computed_is_kept_and_not_computed_again(monkeypatch):
     computed = compute.compute(SPECS, "short", workers=1, progress=False)
-    monkeypatch.setattr(compute, "run_shard", None)  # the expensive step would raise
+    monkeypatch.setattr(compute, "run_piece", None)  # the expensive step would raise
     again = compute.compute(SPECS, "short", workers=1, progress=False)
     assert [row.checksum() for row in again.values()] == [r.checksum() for r in computed.values()]
 
@@ -70,13 +71,12 @@ RULES = (GradientDescent(), Momentum(), Adam(), EndToEnd(2))
 def test_a_shard_goes_on_from_its_checkpoint_to_the_bit(tmp_path, rule, done):
     depth = (1,) if isinstance(rule, EndToEnd) else (1, 2, 3)
     specs = dataclasses.replace(SWEEP, depth=depth, rate=(1e-2, 0.5), seeds=(0,), rule=(rule,))
-    (piece,) = shards.cut(specs.specs())
-    undisturbed, name = shards.run_shard(piece, tmp_path)
-    assert not list(tmp_path.iterdir())  # nothing but an interval's end makes a checkpoint
-    _, batch, recorder = shards.prepare(piece)
-    recorder.run(done)
-    shards._save(tmp_path / name, piece, batch, recorder)
-    resumed, _ = shards.run_shard(piece, tmp_path)
+    (piece,) = Spec.cut(specs.specs())
+    undisturbed, name = compute.run_piece(piece, tmp_path, every=np.inf)
+    training = sweeps.Training(piece)
+    training.recorder.run(done)
+    compute.save(tmp_path / name, piece, training)
+    resumed, _ = compute.run_piece(piece, tmp_path)
     assert [row.provenance["resumed_at"] for row in resumed] == [done] * len(piece)
     for row, other in zip(resumed, undisturbed, strict=True):
         assert other.provenance["resumed_at"] == 0
@@ -91,26 +91,32 @@ def same(one, other):
     )
 
 
-@pytest.mark.parametrize("damage", ["cut off", "empty", "other data"])
-def test_a_checkpoint_that_is_of_no_use_is_passed_over(tmp_path, rows, damage):
-    piece, *_ = shards.cut(SPECS)
-    path = tmp_path / shards.checkpoint(piece)
-    _, batch, recorder = shards.prepare(piece)
-    recorder.run(100)
-    batch.theta += 1
-    shards._save(path, piece, batch, recorder)
-    if damage == "other data":
-        with np.load(path) as kept:
-            content = dict(kept)
-        np.savez(path, **content | {"data": "of somebody else"})
-    else:
-        path.write_bytes(path.read_bytes()[: 1000 if damage == "cut off" else 0])
-    found, _ = shards.run_shard(piece, tmp_path)
+@pytest.mark.parametrize(
+    "damage", ["cut off", "empty", "a flipped bit", "other data", "other code"]
+)
+def test_a_checkpoint_that_is_of_no_use_is_passed_over(tmp_path, rows, damage, monkeypatch):
+    piece, *_ = Spec.cut(SPECS)
+    path = tmp_path / compute.checkpoint(piece)
+    training = sweeps.Training(piece)
+    training.recorder.run(100)
+    training.batch.theta += 1
+    with monkeypatch.context() as patch:
+        if damage == "other data":
+            patch.setattr(ProblemSpec, "digest", lambda _: "of somebody else")
+        if damage == "other code":
+            patch.setattr(compute, "software", lambda: {"accel_core": "another"})
+        compute.save(path, piece, training)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1 * (damage == "a flipped bit")
+    path.write_bytes(content[: {"cut off": 1000, "empty": 0}.get(damage)])
+    found, _ = compute.run_piece(piece, tmp_path)
     assert all(same(row, rows[row.key]) for row in found)
 
 
 def test_the_run_table_says_how_each_run_ended(rows):
-    table = compute.run_table(rows).set_index("key")
+    table = SWEEP.table(rows).set_index("key")
+    assert set(table.start_name) == {"near_zero"} and set(table.start_std) == {0.01}
+    assert set(table.rule_name) == {"gradient_descent"}
     for spec in SPECS:
         row = table.loc[spec.key]
         assert (row.status == "diverged") == (spec.run.rate == 0.5)
@@ -121,10 +127,14 @@ def test_the_run_table_says_how_each_run_ended(rows):
 
 
 def test_the_recheck_agrees_with_what_was_computed(rows):
-    result = recheck.recheck(SPECS, rows, np.random.default_rng(0))
+    result = check(rows)
     assert result.runs == 12
     assert result.values > 12 * 60
-    assert result.worst < recheck.SAME_DATA == result.tolerance
+    assert result.worst < segments.SAME_DATA
+
+
+def check(rows, specs=SPECS):
+    return recheck.recheck(SWEEP, rows, np.random.default_rng(0), specs)
 
 
 @pytest.mark.parametrize(
@@ -144,26 +154,159 @@ def test_the_recheck_finds_a_value_whose_checksums_were_made_to_fit(
     values = getattr(row, group)[name].copy()
     values[at] *= 1 + 1e-3
     edited = dataclasses.replace(row, **{group: getattr(row, group) | {name: values}})
-    record = Record(tmp_path / "record", indexed=True)
-    record.add([edited], "short")  # checksum, index and file name all fit
+    Record(tmp_path / "record", indexed=True).add([edited], "short")  # all checksums fit
     kept = Record(tmp_path / "record", indexed=True).find([spec.key])
     with pytest.raises(RecordError, match=f"{spec.key}.*computed again.*make record"):
-        recheck.recheck([spec], kept, np.random.default_rng(0))
+        check(kept, [spec])
 
 
-@pytest.mark.parametrize("name", ["optimum", "final"])
-def test_the_recheck_covers_the_summary(rows, name):
+def test_the_recheck_covers_the_optimum(rows):
     row = rows[SPECS[0].key]
-    edited = dataclasses.replace(row, summary=row.summary | {name: row.summary[name] * 1.01})
+    edited = dataclasses.replace(
+        row, summary=row.summary | {"optimum": row.summary["optimum"] * 1.01}
+    )
     with pytest.raises(RecordError, match=SPECS[0].key):
-        recheck.recheck(SPECS[:1], {SPECS[0].key: edited}, np.random.default_rng(0))
+        check({SPECS[0].key: edited}, SPECS[:1])
+
+
+def of(rows, depth, rate):
+    spec = next(s for s in SPECS if (s.run.depth, s.run.rate) == (depth, rate))
+    return spec, rows[spec.key]
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+def test_the_recheck_finds_a_run_that_is_said_to_have_diverged(rows, depth):
+    spec, row = of(rows, depth, 1e-2)
+    cut = {name: values[:50] for name, values in row.series.items()}
+    ends = {"status": "diverged", "diverged_at": int(row.series["iteration"][50]), "final": None}
+    forged = dataclasses.replace(row, summary=row.summary | ends, series=cut, arrays={})
+    assert forged.contradiction() is None
+    with pytest.raises(RecordError, match=f"{spec.key}.*divergence, at iteration"):
+        check({spec.key: forged}, [spec])
+
+
+def test_the_recheck_finds_a_run_that_is_said_to_be_completed_and_a_moved_divergence(rows):
+    spec, row = of(rows, 2, 0.5)
+    points = rows[SPECS[0].key].series["iteration"]
+    loss = np.geomspace(1.0, 0.5, len(points))
+    loss[: len(row.series["loss"])] = row.series["loss"]
+    ends = {"status": "completed", "diverged_at": None, "final": loss[-1]}
+    forged = dataclasses.replace(
+        row, summary=row.summary | ends, series={"iteration": points, "loss": loss}, arrays={}
+    )
+    later = dataclasses.replace(
+        row, summary=row.summary | {"diverged_at": row.summary["diverged_at"] + 1}
+    )
+    for edited in (forged, later):
+        assert edited.contradiction() is None
+        with pytest.raises(RecordError, match=spec.key):
+            check({spec.key: edited}, [spec])
+
+
+def test_the_recheck_finds_two_runs_that_have_changed_places(rows):
+    (one, _), (_, another) = of(rows, 2, 1e-3), of(rows, 2, 1e-2)
+    exchanged = dataclasses.replace(another, key=one.key, spec=one.spec())
+    assert exchanged.contradiction() is None
+    with pytest.raises(RecordError, match=one.key):
+        check({one.key: exchanged}, [one])
+
+
+def test_every_run_of_an_experiment_can_be_drawn(rows):
+    """A statistic uses the runs that no page draws as well: the best rate is the best of all."""
+    drawn = {
+        work.key
+        for seed in range(60)
+        for work in recheck.drawn(SWEEP, rows, np.random.default_rng(seed), count=4)
+    }
+    assert drawn == set(rows)
+
+
+def test_round_off_of_an_unstable_run_is_no_edit(rows, monkeypatch):
+    """At the edge of stability another processor's last bits grow: the honest record must pass."""
+    sweep = Sweep("edge", 2_000, p=(2.0,), depth=(2, 3), rate=(2e-3, 5e-3, 1e-2, 2e-2, 5e-2))
+    specs = sweep.specs()
+    honest = compute.fresh(specs)
+    advance = sweeps.Batch.advance
+
+    def shaken(batch, steps):
+        """Rounds otherwise: moves every parameter by a last bit or two now and then."""
+        advance(batch, steps)
+        if steps:
+            state = batch.state()
+            bits = np.random.default_rng(batch.done).integers(-2, 3, len(state["theta"]))
+            batch.restore(state | {"theta": state["theta"] * (1 + 1.1e-16 * bits)})
+
+    monkeypatch.setattr(sweeps.Batch, "advance", shaken)
+    rng = np.random.default_rng(1)
+    recheck.recheck(sweep, honest, rng, specs)
+    recheck._agree(segments.whole(specs, honest))
+
+
+def test_renaming_a_class_and_adding_a_field_with_a_default_moves_no_key(monkeypatch):
+    old = dataclasses.replace(SWEEP, rule=(Momentum(), Adam(epsilon_hat=True))).specs()
+    keys = [spec.key for spec in old]
+
+    @dataclasses.dataclass(frozen=True)
+    class HeavyBall(Momentum):
+        damping: float = 0.0
+
+    @dataclasses.dataclass(frozen=True)
+    class Model(sweeps.Run):
+        clip: float | None = None
+
+    monkeypatch.setitem(work.NAMES, HeavyBall, work.NAMES[Momentum])
+    new = [
+        dataclasses.replace(
+            spec,
+            run=Model(
+                **vars(spec.run) | ({"rule": HeavyBall()} if spec.run.rule == Momentum() else {})
+            ),
+        )
+        for spec in old
+    ]
+    assert [spec.key for spec in new] == keys
+    changed = dataclasses.replace(new[0], run=dataclasses.replace(new[0].run, clip=1.0))
+    damped = dataclasses.replace(
+        new[0], run=dataclasses.replace(new[0].run, rule=HeavyBall(damping=0.5))
+    )
+    assert len({keys[0], changed.key, damped.key}) == 3
+
+
+def test_a_rule_without_a_name_in_the_record_says_where_to_give_it_one():
+    @dataclasses.dataclass(frozen=True)
+    class Mine(GradientDescent):
+        pass
+
+    spec = dataclasses.replace(SPECS[0], run=dataclasses.replace(SPECS[0].run, rule=Mine()))
+    with pytest.raises(TypeError, match=r"Mine\(\) has no name.*report.work.NAMES"):
+        spec.key  # noqa: B018
+
+
+def test_the_kept_moments_are_compared_with_the_rows_and_with_their_checksum(monkeypatch, tmp_path):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((40, 3))
+    monkeypatch.setattr(problems, "rows", lambda table: (X, X @ [1.0, 2.0, 3.0]))
+    monkeypatch.setattr(problems, "MOMENTS", tmp_path / "moments.npz")
+    monkeypatch.setattr(problems, "TABLES", ("mine",))
+    problems.kept_moments.cache_clear()
+    try:
+        problems.keep_moments()
+        assert problems.check_moments("mine") < 1e-14
+        monkeypatch.setattr(problems, "rows", lambda table: (X * (1 + 1e-9), X @ [1.0, 2.0, 3.0]))
+        with pytest.raises(RecordError, match="xx of mine is"):
+            problems.check_moments("mine")
+        content = bytearray(problems.MOMENTS.read_bytes())
+        content[-30] ^= 1
+        problems.MOMENTS.write_bytes(content)
+        problems.kept_moments.cache_clear()
+        with pytest.raises(RecordError, match=r"moments.npz does not have the checksum"):
+            problems.kept_moments()
+    finally:
+        problems.kept_moments.cache_clear()
 
 
 def test_the_finer_grid_lies_around_the_recorded_best_rates():
-    table = compute.run_table(
-        record.committed().find(s.key for s in experiment("tuned_rates").specs())
-    )
-    best = tune(table).set_index(["p", "depth"]).rate
+    best = tune(recorded("tuned_rates")).set_index(["p", "depth"]).rate
     for p, depth, rates in FINER:
         assert min(rates) < best[p, depth] < max(rates)
         assert best[p, depth] in rates

@@ -1,0 +1,81 @@
+"""Levy and Wang's replication and what leads from its outcome to the paper's, as experiments.
+
+What is trained stands in `report.replications`; here stand their names, their tables, and which
+part of a recorded task is computed again: single precision at the edge of stability amplifies
+round-off beyond recognition, so that only the stable part can be the same on every processor.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from importlib import import_module
+
+import numpy as np
+
+from report.experiments.tasks import Tasks, numbers
+
+__all__ = ["EXPERIMENTS"]
+
+
+def _lazily(place: str):
+    """The function of that name in `report.replications`, imported when it is called: they need
+    torch, and a list of experiments does not."""
+    module, name = place.split(":")
+
+    def function(*arguments):
+        return getattr(import_module(f"report.replications.{module}"), name)(*arguments)
+
+    return function
+
+
+def _computed(task) -> dict[str, np.ndarray]:
+    (row,) = type(task).session([task]).run(lambda: None)
+    return numbers(row)
+
+
+def _trace(task, row) -> list:
+    """Its first ten steps."""
+    now, kept = _computed(replace(task, iterations=10)), row.series["loss"]
+    return [("loss", kept[: len(now["loss"])], now["loss"])]
+
+
+def _cell(task, row, iterations=100) -> list:
+    """The run at the lowest rate, which is stable, for its first iterations."""
+    now = _computed(replace(task, iterations=iterations))
+    kept = numbers(row)
+    _, ours, theirs = np.intersect1d(now["iteration"], kept["iteration"], return_indices=True)
+    return [("distance", kept["distance"][theirs], now["distance"][ours])]
+
+
+def _map_cell(task, row) -> list:
+    """The lowest rate of each depth, for a thousand iterations; and the prediction."""
+    from report.replications.depth_map import DEPTHS, POINTS, RATES
+
+    now, kept = _computed(task), numbers(row)
+    early, lowest = POINTS <= 1_000, np.arange(len(DEPTHS)) * len(RATES)
+    a, b = (each["distance"].reshape(-1, len(POINTS))[lowest][:, early] for each in (kept, now))
+    curves = [(f"distance, depth {n}", *pair) for n, *pair in zip(DEPTHS, a, b, strict=True)]
+    return [*curves, ("predicted", kept["predicted"], now["predicted"])]
+
+
+def _draw(task, row) -> list:
+    """Last losses at the lowest rate of the grid, where single precision is not amplified."""
+    now, kept = _computed(task), numbers(row)
+    step = len(task.rates)
+    return [(name, kept[name][::step], now[name][::step]) for name in ("final", "held_out")]
+
+
+def _tasks(name: str, make: str, tables: dict[str, str], **options) -> Tasks:
+    made = tuple((table, _lazily(place)) for table, place in tables.items())
+    return Tasks(name, _lazily(make), made, **options)
+
+
+EXPERIMENTS = (
+    _tasks("levy_wang", "levy_wang:draws", {"levy_wang": "levy_wang:table"}, part=_draw),
+    _tasks("levy_wang_starts", "starts:checks", {"levy_wang_starts": "starts:table"}),
+    _tasks("bursts", "bursts:traces", {}, part=_trace),
+    _tasks("landscape", "bursts:landscapes", {"landscape": "bursts:landscape_table"}),
+    _tasks("walk", "walk:cells",
+           {"walk": "walk:run_tables", "walk_factorial": "walk:factorial_table"}, part=_cell),
+    _tasks("depth_map", "depth_map:cells", {"depth_map": "depth_map:map_table"}, part=_map_cell),
+)  # fmt: skip

@@ -1,0 +1,159 @@
+"""Recorded sweep runs computed again in parts: the beginning of each, a segment further on, every
+loss from the end-to-end matrix kept beside it, and, where that is cheap, the whole run.
+
+Round-off differs between processors, and an unstable run amplifies it. So a twin goes along whose
+parameters are disturbed again at every recorded point, far more than round-off does: what differs
+by no more than a few times what the twin does is the same run, and where the twin is elsewhere
+nothing can be compared any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+
+from accel_core.training import Batch
+from report.experiments.base import Compared
+from report.experiments.sweeps import TRACE_FROM, Spec
+from report.record import Row
+
+__all__ = ["SAME_DATA", "compared", "whole"]
+
+SAME_DATA = 1e-9  # relative, on the very same numbers
+SAME_TABLE = 1e-5  # where the table's digits differ: another source of the same data
+FIRST = 1_000  # iterations computed again from the start
+LATER = 500  # iterations of the segment further on
+CHEAP = 4e9  # multiplications: what a whole run may cost, about two seconds
+NUDGE = 1e-13  # relative disturbance of the twin
+AMPLIFIED = 10.0  # the twin's distance, times this, is allowed
+LOST = 1e-3  # where the twin is so far away nothing is compared
+
+
+def compared(
+    specs: Sequence[Spec], rows: dict[str, Row], rng: np.random.Generator, cheap: float = CHEAP
+) -> Iterator[Compared]:
+    """Parts of these runs, by problem; `cheap`: multiplications of a run computed as a whole."""
+    groups: dict[tuple, list[Spec]] = {}
+    for spec in specs:
+        kind = (spec.problem, spec.run.bias, spec.run.rule.rotation_equivariant)
+        groups.setdefault(kind, []).append(spec)
+    for members in groups.values():
+        digest = members[0].digest()
+        same = all(rows[s.key].provenance["data"] == digest for s in members)
+        allowed = SAME_DATA if same else SAME_TABLE
+        yield from _ends(members, rows, allowed)
+        yield from _traces(members, rows, allowed)
+        yield from _from_states(members, rows, rng, allowed)
+        few = [s for s in members if _cost(s, rows[s.key]) <= cheap]
+        if few:
+            yield from whole([few[int(rng.integers(len(few)))]], rows, allowed)
+        yield from _advanced(members, rows, _starts(members), [0] * len(members), FIRST, allowed)
+
+
+def whole(specs: Sequence[Spec], rows: dict[str, Row], allowed=SAME_DATA) -> Iterator[Compared]:
+    """Each of these runs from its start to its end, or to its divergence."""
+    for spec in specs:
+        yield from _advanced([spec], rows, _starts([spec]), [0], spec.iterations, allowed)
+
+
+def _cost(spec: Spec, row: Row) -> float:
+    lived = row.summary["diverged_at"] or spec.iterations
+    return Batch(spec.problem.build(), [spec.run]).cost * lived
+
+
+def _starts(specs: Sequence[Spec]) -> list[np.ndarray]:
+    problem = specs[0].problem.build()
+    return [s.run.architecture.start(s.run.start, s.run.seed, problem.d, problem.k) for s in specs]
+
+
+def _ends(specs, rows, allowed) -> Iterable[Compared]:
+    """The optimum, which distances are counted from."""
+    for spec in specs:
+        optimum = spec.problem.build().optimum(spec.run.bias).loss
+        yield Compared(spec, "the optimum", rows[spec.key].summary["optimum"], optimum, allowed)
+
+
+def _traces(specs, rows, allowed) -> Iterable[Compared]:
+    """Every later loss from the end-to-end matrix that was kept with it."""
+    for spec in specs:
+        row, problem = rows[spec.key], spec.problem.build()
+        if "trace" in row.arrays:
+            iteration, loss = row.series["iteration"], row.series["loss"]
+            late = np.flatnonzero(iteration >= TRACE_FROM)
+            matrices = row.arrays["trace"].reshape(len(late), problem.k, problem.d + spec.run.bias)
+            for i, W in zip(late, matrices, strict=True):
+                split = (W[:, :-1], W[:, -1]) if spec.run.bias else (W, None)
+                what = f"the loss at iteration {iteration[i]:.0f}"
+                yield Compared(spec, what, loss[i], problem.loss(*split), allowed)
+
+
+def _from_states(specs, rows, rng, allowed) -> Iterable[Compared]:
+    """One stored state a run, chosen at random, and the recorded points soon after it."""
+    chosen, flats, begins = [], [], []
+    for spec in specs:
+        kept = {
+            int(name.split()[1]): flat
+            for name, flat in rows[spec.key].arrays.items()
+            if name.startswith("state") and int(name.split()[1]) >= FIRST
+        }
+        if kept and not spec.run.rule.buffers:  # a rule with memory cannot start from a state alone
+            begins.append(int(rng.choice(sorted(kept))))
+            chosen.append(spec)
+            flats.append(kept[begins[-1]])
+    if chosen:
+        yield from _advanced(chosen, rows, flats, begins, LATER, allowed)
+
+
+def _advanced(specs, rows, flats, begins, steps, allowed) -> Iterable[Compared]:
+    """Advances the runs from given parameters and compares losses at the recorded points on the
+    way, and the iteration at which a run diverges."""
+    problem, runs = specs[0].problem.build(), [spec.run for spec in specs]
+    batch, twin = Batch(problem, runs), Batch(problem, runs)
+    for each in (batch, twin):
+        for i, flat in enumerate(flats):
+            each.place(i, flat)
+    curves, ends = [], []
+    for spec, begin in zip(specs, begins, strict=True):
+        row = rows[spec.key]
+        times, left = row.series["iteration"].astype(int) - begin, row.summary["diverged_at"]
+        curves.append(dict(zip(times.tolist(), row.series["loss"].tolist(), strict=True)))
+        ends.append(None if left is None else left - begin)
+    stops = {t for curve in curves for t in curve if 0 <= t <= steps}
+    stops |= {left for left in ends if left is not None and left <= steps}
+    moved = np.zeros(len(specs))
+    for stop in sorted(stops):
+        _nudge(twin)
+        for each in (batch, twin):
+            each.advance(stop - each.done)
+        losses, others = _losses(batch), _losses(twin)
+        for i, spec in enumerate(specs):
+            begin, left = begins[i], ends[i]
+            if moved[i] > LOST or (left is not None and stop > left):
+                continue
+            if i in losses:
+                moved[i] = max(moved[i], abs(others.get(i, np.inf) / losses[i] - 1))
+            elif i in others:
+                moved[i] = np.inf
+            if moved[i] > LOST:
+                continue
+            gone, bound = int(batch.diverged[i]), allowed + AMPLIFIED * moved[i]
+            if (left == stop or gone >= 0) and gone == twin.diverged[i]:
+                ours, theirs = (np.inf if t in (None, -1) else t + begin for t in (gone, left))
+                if ours != theirs or left == stop:
+                    yield Compared(spec, "the divergence, at iteration", theirs, ours, 0.0)
+            elif i in losses and stop in curves[i]:
+                what = f"the loss at iteration {stop + begin}"
+                yield Compared(spec, what, curves[i][stop], losses[i], bound)
+
+
+def _nudge(batch: Batch) -> None:
+    """Disturbs all parameters a little, each to one side or the other."""
+    state = batch.state()
+    signs = (-1.0) ** (np.arange(len(state["theta"])) + batch.done)
+    batch.restore(state | {"theta": state["theta"] * (1 + NUDGE * signs)})
+
+
+def _losses(batch: Batch) -> dict[int, float]:
+    alive, W = batch.end_to_end()
+    return dict(zip(alive.tolist(), batch.data.loss(W).tolist(), strict=True)) if len(alive) else {}
