@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
+from accel_core.schedules import Constant
 from accel_core.training import Batch
 from report.experiments.base import Compared
 from report.experiments.sweeps import TRACE_FROM, Spec
@@ -97,7 +98,8 @@ def _from_states(specs, rows, rng, allowed) -> Iterable[Compared]:
             for name, flat in rows[spec.key].arrays.items()
             if name.startswith("state") and int(name.split()[1]) >= FIRST
         }
-        if kept and not spec.run.rule.buffers:  # a rule with memory cannot start from a state alone
+        # a rule with memory, or a schedule, cannot go on from a state alone
+        if kept and not spec.run.rule.buffers and spec.run.schedule == Constant():
             begins.append(int(rng.choice(sorted(kept))))
             chosen.append(spec)
             flats.append(kept[begins[-1]])

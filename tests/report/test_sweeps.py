@@ -99,7 +99,7 @@ def test_a_checkpoint_that_is_of_no_use_is_passed_over(tmp_path, rows, damage, m
     path = tmp_path / compute.checkpoint(piece)
     training = sweeps.Training(piece)
     training.recorder.run(100)
-    training.batch.theta += 1
+    training.batch.state()["theta"][:] += 1
     with monkeypatch.context() as patch:
         if damage == "other data":
             patch.setattr(ProblemSpec, "digest", lambda _: "of somebody else")
@@ -252,7 +252,7 @@ def test_renaming_a_class_and_adding_a_field_with_a_default_moves_no_key(monkeyp
 
     @dataclasses.dataclass(frozen=True)
     class Model(sweeps.Run):
-        clip: float | None = None
+        averaged: int = 0
 
     monkeypatch.setitem(work.NAMES, HeavyBall, work.NAMES[Momentum])
     new = [
@@ -265,7 +265,7 @@ def test_renaming_a_class_and_adding_a_field_with_a_default_moves_no_key(monkeyp
         for spec in old
     ]
     assert [spec.key for spec in new] == keys
-    changed = dataclasses.replace(new[0], run=dataclasses.replace(new[0].run, clip=1.0))
+    changed = dataclasses.replace(new[0], run=dataclasses.replace(new[0].run, averaged=5))
     damped = dataclasses.replace(
         new[0], run=dataclasses.replace(new[0].run, rule=HeavyBall(damping=0.5))
     )
