@@ -19,6 +19,7 @@ __all__ = ["EXPERIMENTS", "TABLES", "rows", "runs", "table"]
 #: The experiments, by name: each makes its tasks.
 EXPERIMENTS: dict[str, Callable[[], Sequence[Task]]] = {
     "levy_wang": levy_wang.draws,
+    "levy_wang_raised": levy_wang.raised,
     "levy_wang_starts": starts.checks,
     "bursts": bursts.traces,
     "landscape": bursts.landscapes,
@@ -35,6 +36,7 @@ class _Table(NamedTuple):
 #: The run tables, by name: which experiment, and what makes a table of its rows.
 TABLES = {
     "levy_wang": _Table("levy_wang", levy_wang.table),
+    "levy_wang_raised": _Table("levy_wang_raised", levy_wang.table),
     "levy_wang_starts": _Table("levy_wang_starts", starts.table),
     "landscape": _Table("landscape", bursts.landscape_table),
     "walk": _Table("walk", walk.run_tables),

@@ -34,6 +34,12 @@ Array = NDArray[np.float64]
 ARCHITECTURES = ((1, 1), (2, 1), (2, 10), (2, 64), (3, 1), (3, 10), (3, 64))
 #: The report's grid of learning rates.
 GRID = (1e-5, 5e-5, 1e-4, 5e-4, 1e-3, 5e-3, 1e-2)
+#: Grids that end where the paper's does: the report's continued, and one without its gaps.
+GRIDS = {
+    "raised": (*GRID, 5e-2, 1e-1, 5e-1),
+    "fine": (1e-3, 2e-3, 5e-3, 7e-3, 1e-2, 1.3e-2, 1.6e-2, 2e-2, 2.5e-2, 3e-2, 4e-2, 5e-2, 7e-2,
+             1e-1, 1.3e-1, 1.6e-1, 2e-1, 2.5e-1, 3e-1, 5e-1),
+}  # fmt: skip
 #: The report's starts, by its names for them.
 STARTS: dict[str, Initializer] = {
     "default": TorchDefault(),
@@ -116,6 +122,31 @@ class Draw(Task):
         n, d = problem.X.shape
         summary = {"rows": n + len(held.X), "features": d, "training_rows": n}
         return Outcome(summary, series, arrays)
+
+
+@dataclass(frozen=True)
+class Raised(Draw):
+    """The same draw with nothing changed but the grid: `GRIDS` names where it ends, how fine it is.
+
+    Gradient descent on the report's split.
+    """
+
+    grid: str = "raised"
+
+    @property
+    def rates(self) -> tuple[float, ...]:
+        """The grid of that name."""
+        return GRIDS[self.grid]
+
+
+def raised(seeds: int = SEEDS) -> list[Raised]:
+    """Every start on the raised grid, PyTorch's on the fine one, too."""
+    return [
+        Raised(dataset, start, seed=seed, grid=grid)
+        for dataset in ("ethanol", "abalone")
+        for start, grid in (*((start, "raised") for start in STARTS), ("default", "fine"))
+        for seed in range(seeds)
+    ]
 
 
 def draws(seeds: int = SEEDS) -> list[Draw]:
@@ -223,7 +254,8 @@ def table(rows: Sequence[Row]) -> pd.DataFrame:
     """
     found = []
     for row in rows:
-        spec, rates = row.spec, Draw(**_fields(row.spec)).rates
+        spec = row.spec
+        rates = GRIDS[spec["grid"]] if "grid" in spec else Draw(**_fields(spec)).rates
         final, held = (row.arrays[n].reshape(-1, len(rates)) for n in ("final", "held_out"))
         kind = "report" if spec["split"] == REPORT_SPLIT else (
             "drawn" if spec["split"] == spec["seed"] + 1 else "rows"
@@ -233,7 +265,7 @@ def table(rows: Sequence[Row]) -> pd.DataFrame:
             found.append(
                 {n: spec[n] for n in ("dataset", "p", "activation", "start", "rule", "seed")}
                 | {
-                    "key": row.key, "split": kind, "rows_split": spec["split"], "depth": depth,
+                    "key": row.key, "grid": spec.get("grid", "report"), "split": kind, "rows_split": spec["split"], "depth": depth,
                     "width": width, "rate": rates[best], "rates": rates, "final": final[i, best],
                     "held_out": held[i, best], "by_rate": final[i],
                     "held_out_rate": rates[best_held], "held_out_choice": final[i, best_held],
