@@ -23,9 +23,11 @@ from report.replications.levy_wang import ARCHITECTURES, REPORT_SPLIT, parts
 from report.replications.levy_wang import STARTS as REPORT_STARTS
 from report.replications.store import Outcome, Task
 
-__all__ = ["LEVELS", "Landscape", "Trace", "landscape_table", "landscapes", "trace_table", "traces"]
+__all__ = ["LEVELS", "TRACE", "Landscape", "Trace", "climbs", "landscape_table", "landscapes",
+           "trace_table", "traces"]  # fmt: skip
 
 LEVELS = (0.8, 0.5)  #: of the loss of the map x ↦ 0
+TRACE = ("dataset", "start", "depth", "width", "seed", "rate")  #: what tells traces apart
 
 
 @dataclass(frozen=True)
@@ -104,21 +106,60 @@ SETTINGS = (
 )
 
 
-def traces(seeds: int = 10) -> list[Trace]:
+def traces(seeds: int = 10, iterations: int = 100) -> list[Trace]:
     """Networks of two and three layers, and a single layer, at the rates that wide ones get."""
     return [
-        Trace(dataset, start, depth, width, seed, rate)
+        Trace(dataset, start, depth, width, seed, rate, iterations)
         for dataset, start, rate in SETTINGS
         for depth, width in ((1, 1), (2, 1), (2, 64), (3, 10), (3, 64))
         for seed in range(seeds)
     ]
 
 
-def trace_table(row: Row) -> pd.DataFrame:
-    """The trace as a table by iteration, with `edge` = 2/η and `growth` = |1 − ησ|."""
-    rate = row.spec["rate"]
-    frame = pd.DataFrame(row.series).astype({"iteration": int})
-    return frame.assign(edge=2 / rate, growth=np.abs(1 - rate * frame.sharpness))
+def trace_table(rows: Sequence[Row]) -> pd.DataFrame:
+    """All traces as one table: what `TRACE` names, then `iteration`, the series of `Trace.run`, and
+    `edge` = 2/η."""
+    return pd.concat(
+        [
+            pd.DataFrame(row.series).assign(
+                key=row.key, edge=2 / row.spec["rate"], **{n: row.spec[n] for n in TRACE}
+            )
+            for row in rows
+        ],
+        ignore_index=True,
+    ).astype({"iteration": int})
+
+
+def climbs(table: pd.DataFrame) -> pd.DataFrame:
+    """One row per trace of `trace_table`, at the step `top` where its loss stands highest above its
+    lowest value so far, which was at the step `low`.
+
+    Columns beside `TRACE`: factor, low, top; above (the sharpness is above 2/η at some step),
+    began_above (at `low`), ended_below (at the last step); along (the part of the climb that lies
+    along u), swings (the error along u changes its sign at every step of it), falls (the sharpness
+    after its highest value at its lowest, over that value).
+    """
+    found = []
+    for names, trace in table.groupby(list(TRACE), sort=False):
+        t = trace.set_index("iteration")
+        factor = t.loss / t.loss.cummin()
+        top = factor.idxmax()
+        low = t.loss.loc[:top].idxmin()
+        error, later = t.error.loc[low:top].to_numpy(), t.sharpness.loc[t.sharpness.idxmax() :]
+        rise = t.loss[top] - t.loss[low]
+        found.append(
+            dict(zip(TRACE, names, strict=True))
+            | {
+                "factor": factor[top], "low": low, "top": top,
+                "above": bool((t.sharpness > t.edge).any()),
+                "began_above": bool(t.sharpness[low] > t.edge[low]),
+                "ended_below": bool(t.sharpness.iloc[-1] < t.edge.iloc[-1]),
+                "along": (t.part[top] - t.part[low]) / rise if rise > 0 else np.nan,
+                "swings": bool((error[1:] * error[:-1] < 0).all()),
+                "falls": later.min() / later.iloc[0],
+            }
+        )  # fmt: skip
+    return pd.DataFrame(found)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ predicted speed-up is 1, no acceleration.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -34,12 +34,12 @@ from accel_core.models import Architecture, end_to_end
 from accel_core.problem import Problem
 from accel_core.rules import Adam, GradientDescent
 from accel_core.theory import escape_time
-from accel_core.training import Run, record_points, train
+from accel_core.training import Run, record_points
 from report.record import Row
 from report.replications.store import Outcome, Task
-from report.replications.walk import FRACTION, PER_DECADE, compare, run_tables
+from report.replications.walk import FRACTION, PER_DECADE, compare, curves, run_tables
 
-__all__ = ["BUDGETS", "MapCell", "cells", "hessian", "map_table", "predict",
+__all__ = ["BUDGETS", "MapCell", "cells", "hessian", "map_table", "predict", "small",
            "synthetic"]  # fmt: skip
 
 Array = NDArray[np.float64]
@@ -134,15 +134,9 @@ class MapCell(Task):
     def run(self) -> Outcome:
         """Distances of all runs, and the predictions (depths 2 and 3, budgets)."""
         problem = self.problem()
-        results = train(problem, self.runs(), BUDGETS[-1], record_at=POINTS)
-        optimum = problem.optimum()
-        distance = np.full((len(results), len(POINTS)), np.nan)
-        for i, result in enumerate(results):
-            distance[i, : len(result.loss)] = result.loss - optimum.loss
+        found = curves(problem, self.runs(), POINTS)
         predicted = [[self.predicted(problem, n, b) for b in BUDGETS] for n in DEPTHS[1:]]
-        summary = {"optimum": optimum.loss, "diverged_at": [r.diverged_at for r in results]}
-        arrays = {"distance": distance, "predicted": np.array(predicted)}
-        return Outcome(summary, {"iteration": POINTS}, arrays)
+        return replace(found, arrays=found.arrays | {"predicted": np.array(predicted)})
 
     def predicted(self, problem: Problem, depth: int, budget: int) -> float:
         """The speed-up that `predict` gives for this start; 1 for Adam."""
@@ -172,6 +166,11 @@ def cells(seeds: int = SEEDS) -> list[MapCell]:
         for seed in range(seeds)
     ]
     return grid + real
+
+
+def small() -> list[MapCell]:
+    """Two synthetic cells from one start."""
+    return [MapCell("synthetic", p, "near_zero", "GD", 10.0) for p in (2.0, 4.0)]
 
 
 CELL = ("dataset", "p", "start", "rule", "condition")

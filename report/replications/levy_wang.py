@@ -265,8 +265,9 @@ def table(rows: Sequence[Row]) -> pd.DataFrame:
             found.append(
                 {n: spec[n] for n in ("dataset", "p", "activation", "start", "rule", "seed")}
                 | {
-                    "key": row.key, "grid": spec.get("grid", "report"), "split": kind, "rows_split": spec["split"], "depth": depth,
-                    "width": width, "rate": rates[best], "rates": rates, "final": final[i, best],
+                    "key": row.key, "grid": spec.get("grid", "report"), "split": kind,
+                    "rows_split": spec["split"], "depth": depth, "width": width,
+                    "rate": rates[best], "rates": rates, "final": final[i, best],
                     "held_out": held[i, best], "by_rate": final[i],
                     "held_out_rate": rates[best_held], "held_out_choice": final[i, best_held],
                     "rise": row.arrays["rise"][i],

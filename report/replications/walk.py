@@ -12,18 +12,23 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from accel_core.initializers import IdentityOffset, Initializer, NearZero, TorchDefault
+from accel_core.intervals import median_interval
 from accel_core.problem import Problem
 from accel_core.statistics import distance_at, gain_at_budget, speedup, tune
 from accel_core.training import Run, record_points, train
+from report import compute
 from report.experiments import ProblemSpec
 from report.record import Row
 from report.replications.levy_wang import parts
 from report.replications.store import Outcome, Task
 
-__all__ = ["LEVY_WANG", "ORDERS", "PAPER", "RATES", "SEEDS", "Cell", "Setting", "cells", "compare",
-           "factorial", "run_tables", "settings"]  # fmt: skip
+__all__ = ["FLOOR", "LEVY_WANG", "ORDERS", "PAPER", "RATES", "SEEDS", "Cell", "Setting", "cells",
+           "compare", "curves", "factorial", "run_tables", "settings", "small",
+           "walked"]  # fmt: skip
+
 
 #: The paper's grid without its two lowest rates: those are below the best one at every budget here.
 RATES = (1e-4, 5e-4, 1e-3, 5e-3, 1e-2, 5e-2, 1e-1, 5e-1)
@@ -37,6 +42,9 @@ PER_DECADE = 15
 FACTORS = ("dataset", "p", "start", "bias", "width")  # crossed in the factorial
 BUDGETS, UPPERS = (100, 1_000, 10_000), (1e-2, 5e-1)  # and these
 FLOAT = {"float32": np.float32, "float64": np.float64}
+#: Distances below this multiple of the optimum's loss are round-off in single precision: a distance
+#: is the difference of two losses.
+FLOOR = 8 * float(np.finfo(np.float32).eps)
 
 
 @dataclass(frozen=True)
@@ -79,20 +87,22 @@ class Cell(Task):
         ]
 
     def run(self) -> Outcome:
-        """Distances (loss − optimum) of all runs at the record points; NaN where one has left."""
-        problem, points = self.problem(), record_points(self.iterations, PER_DECADE)
-        results = train(
-            problem, self.runs(), self.iterations, record_at=points, dtype=FLOAT[self.precision]
-        )
-        optimum = problem.optimum(self.bias)
-        distance = np.full((len(results), len(points)), np.nan)
-        for i, result in enumerate(results):
-            distance[i, : len(result.loss)] = result.loss - optimum.loss
-        left = [result.diverged_at for result in results]
-        summary = {
-            "optimum": optimum.loss, "gradient_norm": optimum.gradient_norm, "diverged_at": left
-        }  # fmt: skip
-        return Outcome(summary, {"iteration": points}, {"distance": distance})
+        """The curves of all runs."""
+        points = record_points(self.iterations, PER_DECADE)
+        return curves(self.problem(), self.runs(), points, FLOAT[self.precision])
+
+
+def curves(problem: Problem, runs: list[Run], points: NDArray, dtype: type = np.float64) -> Outcome:
+    """Distances (loss − optimum) of all runs at the points; NaN where one has left."""
+    results = train(problem, runs, int(points[-1]), record_at=points, dtype=dtype)
+    optimum = problem.optimum(runs[0].bias)
+    distance = np.full((len(results), len(points)), np.nan)
+    for i, result in enumerate(results):
+        distance[i, : len(result.loss)] = result.loss - optimum.loss
+    left = [result.diverged_at for result in results]
+    summary = {"optimum": optimum.loss, "gradient_norm": optimum.gradient_norm,
+               "diverged_at": left}  # fmt: skip
+    return Outcome(summary, {"iteration": points}, {"distance": distance})
 
 
 @dataclass(frozen=True)
@@ -120,13 +130,18 @@ LEVY_WANG = Setting()
 #: The paper's setting.
 PAPER = Setting(4.0, 1_000_000, 5e-1, "near_zero", False, 1, 1.0, "float64")
 MEDIUM, LONG, PAPERS = 10_000, 100_000, 1_000_000  # budgets on the way; ℓ4 is trained to MEDIUM
+SMALL = 100  # iterations and budget of the profile `smoke`
 
-# Each order is the list of (factor, value) that leads from LEVY_WANG to PAPER.
-_START, _BIAS, _WIDTH = ("start", "near_zero"), ("bias", False), ("width", 1)
-_SHARE, _PRECISION, _UPPER = ("share", 1.0), ("precision", "float64"), ("upper", 5e-1)
-_LOSS, _MEDIUM, _LONG, _PAPERS = ("p", 4.0), *(("budget", n) for n in (MEDIUM, LONG, PAPERS))
-#: The orders in which the one setting is changed into the other, by name.
-ORDERS: dict[str, list[tuple[str, object]]] = {
+_LOSS, _UPPER, _START = ("ℓ4", "p", 4.0), ("rates to 0.5", "upper", 5e-1), (
+    "start near zero", "start", "near_zero")  # fmt: skip
+_BIAS, _WIDTH = ("no biases", "bias", False), ("width 1", "width", 1)
+_SHARE, _PRECISION = ("all rows", "share", 1.0), ("double precision", "precision", "float64")
+_MEDIUM, _LONG, _PAPERS = ((f"{n:,} iterations", "budget", n) for n in (MEDIUM, LONG, PAPERS))
+#: The orders in which the one setting is changed into the other: (words, factor, value).
+ORDERS: dict[str, list[tuple[str, str, object]]] = {
+    "rates first, loss last": [
+        _UPPER, _MEDIUM, _SHARE, _BIAS, _START, _WIDTH, _PRECISION, _PAPERS, _LOSS
+    ],
     "details first, loss last": [
         _SHARE, _WIDTH, _BIAS, _START, _PRECISION, _UPPER, _MEDIUM, _PAPERS, _LOSS
     ],
@@ -141,10 +156,9 @@ ORDERS: dict[str, list[tuple[str, object]]] = {
 
 def settings(order: str) -> list[tuple[str, Setting]]:
     """(what changed, setting) along an order, from Levy & Wang's protocol to the paper's."""
-    found, at = [("their protocol", LEVY_WANG)], LEVY_WANG
-    for factor, value in ORDERS[order]:
-        at = replace(at, **{factor: value})
-        found.append((f"{factor} → {value:,}" if factor == "budget" else f"{factor} → {value}", at))
+    found = [("their protocol", LEVY_WANG)]
+    for words, factor, value in ORDERS[order]:
+        found.append((words, replace(found[-1][1], **{factor: value})))
     return found
 
 
@@ -168,29 +182,36 @@ def factorial(dataset: str = "ethanol") -> list[Cell]:
 
 def cells() -> list[Cell]:
     """All that is trained, each once: the walks' settings and the factorials."""
-    wanted: dict[Cell, None] = {}
-    for order in ORDERS:
-        for _, setting in settings(order):
-            if setting.budget == PAPERS:
-                continue  # the paper's corners: `tuned_rates` has them
-            iterations = max(setting.budget, MEDIUM)
-            for seed in range(SEEDS):
-                wanted |= {setting.cell(iterations, seed): None}
-    return list(wanted | dict.fromkeys(factorial("ethanol") + factorial("abalone")))
+    on_the_way = [
+        setting.cell(max(setting.budget, MEDIUM), seed)
+        for order in ORDERS
+        for _, setting in settings(order)
+        if setting.budget != PAPERS  # the paper's corners: `tuned_rates` has them
+        for seed in range(SEEDS)
+    ]
+    return list(dict.fromkeys([*on_the_way, *factorial("ethanol"), *factorial("abalone")]))
 
 
-def run_tables(rows: Sequence[Row], task: type[Task] = Cell) -> pd.DataFrame:
+def small() -> list[Cell]:
+    """The first walk in small, from two starts."""
+    way = [s for _, s in settings(next(iter(ORDERS))) if s.budget != PAPERS]
+    return list(dict.fromkeys(s.cell(SMALL, seed) for s in way for seed in range(2)))
+
+
+def run_tables(rows: Sequence[Row], task: type[Task] = Cell, least: float = 0.0) -> pd.DataFrame:
     """The run table of `accel_core.statistics`: one row per network, rate and start.
 
-    `task` says what the rows were made by: it has `runs()` in the order of the curves.
+    `task` says what the rows were made by: it has `runs()` in the order of the curves. Distances
+    count as no less than `least` times the optimum's loss.
     """
     found = []
     for row in rows:
         points = row.series["iteration"].astype(int)
         fields = {name: row.spec[name] for name in task.__dataclass_fields__}
         distance = row.arrays["distance"].reshape(-1, len(points))
-        curves = zip(task(**fields).runs(), distance, row.summary["diverged_at"], strict=True)
-        for run, curve, left in curves:
+        all_curves = zip(task(**fields).runs(), distance, row.summary["diverged_at"], strict=True)
+        for run, curve, left in all_curves:
+            curve = np.maximum(curve, least * row.summary["optimum"])  # NaN, one that left, stays
             lived = np.isfinite(curve)
             found.append(
                 fields
@@ -200,8 +221,7 @@ def run_tables(rows: Sequence[Row], task: type[Task] = Cell) -> pd.DataFrame:
                     "rate": run.rate, "weight_decay": run.weight_decay,
                     "budget": int(points[-1]), "status": "diverged" if left else "completed",
                     "diverged_at": left, "iteration": points[lived],
-                    "distance": np.maximum(curve[lived], 0),
-                    "final": np.inf if left else curve[-1],
+                    "distance": curve[lived], "final": np.inf if left else curve[-1],
                 }
             )  # fmt: skip
     return pd.DataFrame(found).astype({"diverged_at": "Int64"})
@@ -217,14 +237,9 @@ def compare(runs: pd.DataFrame, budget: int, upper: float) -> pd.DataFrame:
     """
     frame = _shortened(runs[runs.rate <= upper], budget)
     layer = frame[frame.depth == 1]
-    (rate,) = tune(layer).rate
-    chosen = layer[layer.rate == rate]
-    at = FRACTION * budget
-    target = float(
-        np.median([distance_at(i, d, at) for i, d in zip(chosen.iteration, chosen.distance,
-                                                         strict=True)])
-    )  # fmt: skip
-    fast = speedup(frame, baseline={"depth": 1}, target=target).set_index("depth")
+    chosen = layer[layer.rate == tune(layer).rate.item()]
+    at = [distance_at(r.iteration, r.distance, FRACTION * budget) for r in chosen.itertuples()]
+    fast = speedup(frame, baseline={"depth": 1}, target=float(np.median(at))).set_index("depth")
     left = gain_at_budget(frame, baseline={"depth": 1}).set_index("depth")
     own = gain_at_budget(frame, baseline={"depth": 1}, per_start=True).set_index("depth")
     seeds = sorted(frame.seed.unique())
@@ -233,9 +248,8 @@ def compare(runs: pd.DataFrame, budget: int, upper: float) -> pd.DataFrame:
             "budget": budget, "upper": upper, "depth": depth, "seed": seed,
             "low": fast.by_start[depth][i][0], "high": fast.by_start[depth][i][1],
             "gain": left.by_start[depth][i][0], "own_gain": own.by_start[depth][i][0],
-            "rate": fast.rate[depth],
-            "single_rate": fast.baseline_rate[depth], "edge": fast.edge[depth],
-            "single_edge": fast.baseline_edge[depth],
+            "rate": fast.rate[depth], "single_rate": fast.baseline_rate[depth],
+            "edge": fast.edge[depth], "single_edge": fast.baseline_edge[depth],
         }
         for depth in fast.index
         for i, seed in enumerate(seeds)
@@ -246,28 +260,25 @@ def _shortened(runs: pd.DataFrame, budget: int) -> pd.DataFrame:
     """The runs as if they had ended at `budget`, a recorded iteration or beside one."""
     rows = []
     for run in runs.to_dict("records"):
-        left = run["diverged_at"]
+        left, kept = run["diverged_at"], run["iteration"] <= budget
         gone = not pd.isna(left) and left <= budget
-        kept = run["iteration"] <= budget
-        distance = run["distance"][kept]
         if not gone and run["iteration"][kept][-1] != budget:
             raise ValueError(
                 f"budget = {budget}: the curves are not recorded there; take one of "
                 f"{run['iteration'].tolist()}"
             )
-        rows.append(
-            run
-            | {
-                "budget": budget, "iteration": run["iteration"][kept], "distance": distance,
-                "status": "diverged" if gone else "completed",
-                "diverged_at": left if gone else pd.NA,
-                "final": np.inf if gone else float(distance[-1]),
-            }
-        )  # fmt: skip
+        distance = run["distance"][kept]
+        run |= {"budget": budget, "iteration": run["iteration"][kept], "distance": distance}
+        run |= {
+            "status": "diverged" if gone else "completed",
+            "diverged_at": left if gone else pd.NA,
+            "final": np.inf if gone else float(distance[-1]),
+        }
+        rows.append(run)
     return pd.DataFrame(rows)
 
 
-def factorial_table(rows: Sequence[Row]) -> pd.DataFrame:
+def factorial_table(rows: Sequence[Row], least: float = 0.0) -> pd.DataFrame:
     """`compare` for every cell of the factorials, budget and upper end.
 
     One row per depth and start. Columns beside those of `compare`: dataset, p, start, bias, width.
@@ -276,13 +287,38 @@ def factorial_table(rows: Sequence[Row]) -> pd.DataFrame:
     cells_of: dict[tuple, list[Row]] = {}
     for row in rows:
         if row.key in wanted:
-            cell = tuple(row.spec[n] for n in FACTORS)
-            cells_of.setdefault(cell, []).append(row)
+            cells_of.setdefault(tuple(row.spec[n] for n in FACTORS), []).append(row)
     found = []
     for cell, members in cells_of.items():
-        runs = run_tables(members)
-        for budget in BUDGETS:
-            for upper in UPPERS:
-                factors = dict(zip(FACTORS, cell, strict=True))
-                found.append(compare(runs, budget, upper).assign(**factors))
+        runs, factors = run_tables(members, least=least), dict(zip(FACTORS, cell, strict=True))
+        found += [compare(runs, b, upper).assign(**factors) for b in BUDGETS for upper in UPPERS]
     return pd.concat(found, ignore_index=True)
+
+
+def walked(rows: Sequence[Row], order: str, budget: int | None = None) -> pd.DataFrame:
+    """One row per step of an order and depth: order, step, what (changed), speedup and gain
+    (`Estimate` over the starts), the tuned rates, and `edge` where one is an end of its grid.
+
+    `gain` is the single layer's distance over the network's at the budget. The paper's own corner
+    (10⁶ iterations) is taken from the record of the tuned rates. With a `budget` every setting has
+    that one, and the paper's corner is left out.
+    """
+    by_key, table = {row.key: row for row in rows}, []
+    for step, (what, setting) in enumerate(settings(order)):
+        if budget and setting.budget == PAPERS:
+            continue
+        if setting.budget == PAPERS:
+            tuned = compute.frame("tuned_rates")
+            runs, at = tuned[tuned.p == setting.p], PAPERS
+        else:
+            at, trained = budget or setting.budget, budget or max(setting.budget, MEDIUM)
+            keys = (setting.cell(trained, seed).key for seed in range(SEEDS))
+            runs = run_tables([by_key[key] for key in keys if key in by_key])
+        for depth, cell in compare(runs, at, setting.upper).groupby("depth"):
+            table.append(
+                {"order": order, "step": step, "what": what, "depth": depth}
+                | {"speedup": median_interval(cell.low, cell.high)}
+                | {"gain": median_interval(cell.gain), "keys": tuple(runs.key.unique())}
+                | cell.iloc[0][["rate", "single_rate", "edge", "single_edge"]].to_dict()
+            )
+    return pd.DataFrame(table)

@@ -10,7 +10,6 @@ from accel_core.intervals import Estimate
 from report.__main__ import runs
 from report.claims import CLAIMS, OUTCOMES, SOURCES, Claim, Verdict, table, tuned_rates
 from report.claims.page import MARKS, NAMES, number, page, summary
-from report.replications import points
 
 
 def fixed(id, source, outcome, condition="", **evidence):
@@ -129,44 +128,6 @@ def test_changing_one_criterion_changes_the_page(monkeypatch):
     monkeypatch.setattr(tuned_rates, "SINGLE_LAYER_DEX", 1e-6)
     after = entry(runs, "tuned-curve-l2-depth1")
     assert after.get("data-outcome") != "reproduced"
-
-
-# ---- points, which rest on claims ----------------------------------------------------------------
-
-
-def test_points_rest_on_claims_that_there_are():
-    assert {id for point in points.POINTS for id in point.claims} <= {c.id for c in CLAIMS}
-    headings = {point.heading for point in points.POINTS}
-    assert headings == {points.RIGHT, points.OUT, points.THEIRS, points.MISSED}
-
-
-@pytest.mark.parametrize(
-    ("outcome", "stands"),
-    [("reproduced", "yes"), ("reproduced with a condition", "yes"), ("not reproduced", "no longer"),
-     ("cannot be tested", "not tested here")],
-)  # fmt: skip
-def test_a_point_stands_while_its_claims_say_so(monkeypatch, outcome, stands):
-    made = [points.Point(points.RIGHT, "a is below b", ("one", "two"))]
-    monkeypatch.setattr(points, "POINTS", made)
-    claims = [
-        fixed("one", "paper", "reproduced"),
-        fixed("two", "paper", outcome, "why" * (outcome != "reproduced")),
-    ]
-    (row,) = points.points_table({}, claims, points.RIGHT).to_dict("records")
-    assert row["stands"] == stands and f"a < b | two {MARKS[outcome]}" in row["rests on"]
-
-
-def test_tally_counts_the_claims_of_both_sides():
-    claims = [
-        fixed("one", "paper", "reproduced"),
-        fixed("two", "paper", "cannot be tested", "why"),
-        fixed("three", "levy-wang", "not reproduced", "why"),
-        fixed("four", "ava", "reproduced"),
-    ]
-    assert points.tally({}, claims) == (
-        "Of the paper's 2 claims 1 are reproduced, 0 with a condition, 0 not, 1 not tested here; "
-        "of Levy & Wang's 1 claims 0 are reproduced, 0 with a condition, 1 not."
-    )
 
 
 @pytest.mark.parametrize(

@@ -19,18 +19,7 @@ from report import record
 from report.compute import MissingRuns
 from report.experiments import tasks
 from report.record import Record, Row
-from report.replications import (
-    burst_tables,
-    bursts,
-    depth_map,
-    draw_tables,
-    levy_wang,
-    map_tables,
-    starts,
-    store,
-    walk,
-    walk_tables,
-)
+from report.replications import bursts, depth_map, levy_wang, starts, store, views, walk
 from report.replications.levy_wang import ARCHITECTURES, Draw
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -328,51 +317,54 @@ def test_growth_is_one_minus_rate_times_sharpness(small, monkeypatch):
     data, _ = levy_wang.parts("ethanol", 0)
     sigma = 2 * np.linalg.eigvalsh(data.moments.with_bias().xx)[-1]
     trace = bursts.Trace("ethanol", "default", 1, 1, 0, float(2.5 / sigma), 12)
-    table = bursts.trace_table(store._work(trace))
+    table = bursts.trace_table([store._work(trace)])
     np.testing.assert_allclose(table.sharpness, sigma, rtol=1e-4)
-    np.testing.assert_allclose(table.growth, 1.5, rtol=1e-3)
+    np.testing.assert_allclose(np.abs(1 - trace.rate * table.sharpness), 1.5, rtol=1e-3)
     slopes = table.slope.to_numpy()
     np.testing.assert_allclose(slopes[1:] / slopes[:-1], 1.5, rtol=2e-3)
 
 
+def trace(**changed):
+    """Down to 1 at step 1, up to 3 at step 3; along u it gains 1 of these 2."""
+    columns = {
+        "iteration": range(5), "loss": [4.0, 1.0, 2.0, 3.0, 1.5], "part": [2.0, 0.5, 1.0, 1.5, 1.0],
+        "error": [2.0, -1.0, 1.5, -2.0, -1.0], "edge": 5.0, "sharpness": [4.0, 6.0, 7.0, 4.0, 3.0],
+        "dataset": "ethanol", "start": "near_zero", "depth": 2, "width": 64, "seed": 0, "rate": 0.4,
+    }  # fmt: skip
+    return pd.DataFrame(columns | changed)
+
+
 def test_a_climb_by_hand():
-    # down to 1 at step 1, up to 3 at step 3; along u it gains 1 and then loses 0.5: half of it
-    trace = pd.DataFrame(
-        {"loss": [4.0, 1.0, 2.0, 3.0, 1.5], "part": [2.0, 0.5, 1.0, 1.5, 1.0],
-         "error": [2.0, -1.0, 1.5, -2.0, -1.0], "edge": 5.0,
-         "sharpness": [4.0, 6.0, 7.0, 4.0, 3.0]}
-    )  # fmt: skip
-    at = burst_tables.climb(trace)
-    assert at == (3.0, 1, 3)
-    assert burst_tables._part(trace, at) == pytest.approx(0.5)
-    assert burst_tables._swings(trace)
-    assert burst_tables._began_above([trace]) == 1
-    calm = trace.assign(error=1.0, sharpness=4.0)
-    assert not burst_tables._swings(calm)
-    assert burst_tables._began_above([trace, calm]) == 1
-    assert burst_tables.climb(trace.assign(loss=[5.0, 4, 3, 2, 1])).factor == 1.0
+    (found,) = bursts.climbs(trace()).to_dict("records")
+    assert (found["factor"], found["low"], found["top"]) == (3.0, 1, 3)
+    assert found["along"] == pytest.approx(0.5)
+    assert (found["falls"], found["swings"]) == (pytest.approx(3 / 7), True)
+    assert (found["above"], found["began_above"], found["ended_below"]) == (True, True, True)
+    (calm,) = bursts.climbs(trace(error=1.0, sharpness=4.0)).to_dict("records")
+    assert (calm["swings"], calm["above"], calm["began_above"]) == (False, False, False)
+    (down,) = bursts.climbs(trace(loss=[5.0, 4, 3, 2, 1])).to_dict("records")
+    assert (down["factor"], np.isnan(down["along"])) == (1.0, True)
+    both = pd.concat([trace(), trace(seed=1, sharpness=9.0)])
+    assert bursts.climbs(both).ended_below.tolist() == [True, False]
 
 
-def test_one_value_is_no_interval():
-    assert burst_tables._median([5.163], "draw") == "5.16 (one draw)"
-    assert str(burst_tables._median([1.0, 2.0, 3.0])) == "2 [1, 3]"
-    assert burst_tables._median([]) == "–"
+# ---- the raised grid -----------------------------------------------------------------------------
 
 
-# ---- the draws' tables ---------------------------------------------------------------------------
+def test_only_the_grid_is_another_one():
+    for raised in levy_wang.raised(2):
+        usual = Draw(raised.dataset, raised.start, seed=raised.seed)
+        assert {k: v for k, v in vars(raised).items() if k != "grid"} == vars(usual)
+        assert max(raised.rates) == 0.5
+    assert set(levy_wang.GRID) < set(levy_wang.Raised("ethanol").rates)
+    fine = np.array(levy_wang.GRIDS["fine"])
+    assert (fine[1:] / fine[:-1]).max() < 2.51
 
 
-def test_two_draws_disagree_by_hand():
-    # one network below the single layer in half of the draws, the other five never: 2·¼/6
-    finals = np.tile([1.0, 2, 2, 2, 2, 2, 2], (4, 1))
-    finals[:2, 1] = 0.5
-    assert draw_tables._turned(finals) == pytest.approx(0.5 / 6)
-
-
-def test_shares_are_tested_against_a_coin():
-    shares = [draw_tables.share(np.arange(10) < k) for k in (10, 5)]
-    found = draw_tables._tested(pd.DataFrame({"draws": shares}))
-    assert found[draw_tables.TESTED].tolist() == pytest.approx([2 * 2 / 2**10, 1.0])
+def test_a_raised_draw_says_so_in_the_table(small):
+    table = levy_wang.table([store._work(levy_wang.Raised("ethanol", seed=1))])
+    assert set(table.grid) == {"raised"}
+    assert len(table.by_rate.iloc[0]) == len(levy_wang.GRIDS["raised"])
 
 
 # ---- the walk ------------------------------------------------------------------------------------
@@ -428,70 +420,29 @@ def test_compare_by_hand():
         walk.compare(runs, 99, 0.5)
 
 
-def test_shares_of_variance_by_hand():
-    # y = 2·p ± + 1·start ± + p×start ± 1, two seeds alike: shares 4, 1, 1 of 6
-    rows = [
-        {
-            "p": p, "budget": 1, "upper": 1, "start": s, "bias": b, "width": 1, "seed": seed,
-            "y": 2 * a + c + a * c,
-        }
-        for p, a in ((2, -1), (4, 1))
-        for s, c in (("x", -1), ("y", 1))
-        for b in (False, True)
-        for seed in (0, 1)
-    ]  # fmt: skip
-    found = walk_tables.shares(pd.DataFrame(rows))
-    assert found["p"] == pytest.approx(4 / 6)
-    assert found["start"] == pytest.approx(1 / 6)
-    assert found["p × start"] == pytest.approx(1 / 6)
-    for nothing in ("bias", "p × bias", "three and more", "start drawn"):
-        assert found[nothing] == pytest.approx(0, abs=1e-12)
-
-
 def test_distances_are_no_smaller_than_round_off():
-    row = Row("k", {}, {"optimum": 0.5}, {}, {"distance": np.array([1.0, 0.0, -1e-9, np.nan])})
-    least = walk_tables.FLOOR / 2
-    expected = [1.0, least, least, np.nan]
-    np.testing.assert_array_equal(walk_tables._floored(row).arrays["distance"], expected)
-
-
-def crossing(own_gain, **cell):
-    base = {"dataset": "abalone", "p": 4.0, "budget": 100, "start": "default", "width": 1}
-    return base | cell | {"own_gain": own_gain}
-
-
-def test_outcomes_at_round_off_are_counted():
-    table = pd.DataFrame(
-        [crossing(1.0), crossing(2.0), crossing(3.0, p=2.0), crossing(1.0, start="identity")]
+    cell = replace(walk.LEVY_WANG.cell(4), start="near_zero")
+    distance = np.tile([1.0, 0.0, np.nan], (24, 1))
+    summary = {"optimum": 0.5, "diverged_at": [None] * 24}
+    row = Row("k", cell.resolved(), summary, {"iteration": np.arange(3)}, {"distance": distance})
+    least = walk.FLOOR / 2
+    assert [d.tolist() for d in walk.run_tables([row], least=walk.FLOOR).distance] == (
+        [[1.0, least]] * 24
     )
-    words = walk_tables.at_the_floor(table)
-    assert "1 of 2 outcomes on Abalone at ℓ4 and 100 iterations;" in words
-    assert "none of the outcomes" in walk_tables.at_the_floor(table.assign(own_gain=2.0))
+    assert walk.run_tables([row]).distance[0].tolist() == [1.0, 0.0]
 
 
-def test_the_largest_move_between_known_medians():
-    def known(value):
-        return Estimate(value, value, value / 2, value * 2, 0.9375, 5)
-
-    censored = Estimate(0.0, 0.4, 0.0, 0.5, 0.9375, 5)
-    table = pd.DataFrame(
-        {
-            "order": "o", "depth": 2, "step": range(5), "factor": ["", "p", "bias", "p", "width"],
-            "gain": [known(1.0), known(2.0), censored, known(1.0), known(0.25)],
-        }
+def test_the_figure_of_a_walk_draws_every_step():
+    even = Estimate(1.0, 1.0, 0.5, 2.0, 0.9375, 5)
+    walked = pd.DataFrame(
+        [{"step": s, "what": f"step {s}", "depth": n, "gain": even, "keys": ("k",)}
+         for s in range(3) for n in (2, 3)]
     )  # fmt: skip
-    found = walk_tables.moves(table, "gain")
-    assert [(name, move.factor) for name, move in found.items()] == [
-        ("width", pytest.approx(4.0)), ("p", pytest.approx(2.0))
-    ]  # fmt: skip
-    assert str(found["p"]) == "×2.00: 1 [0.5, 2] → 2 [1, 4] (depth 2)"
-
-
-def test_changes_are_named_in_words():
-    for order in walk.ORDERS:
-        for words, _ in walk.settings(order):
-            told = walk_tables._in_words(words)
-            assert not {"p", "upper", "share", "bias", "False"} & set(told.split())
+    _, (ax,) = views.panels(1)
+    views.ratios(ax, walked)
+    dots = [line for line in ax.lines if line.get_marker() == "o"]
+    assert len(dots) == 6
+    assert {float(d.get_xdata()[0]) for d in dots} == {1.0}
 
 
 # ---- the map -------------------------------------------------------------------------------------
@@ -532,13 +483,21 @@ def test_adam_is_predicted_to_gain_nothing():
     assert cell.predicted(cell.problem(), 3, 1000) == 1.0
 
 
-def test_a_small_map_has_every_column():
+def test_a_small_map_has_one_target_a_cell():
     cell = replace(depth_map.MapCell("synthetic", 4.0, "identity", "GD", 10.0), seed=0)
     found = depth_map.map_table([store._work(cell)])
-    assert len(found) == 2 * len(depth_map.BUDGETS)
+    assert found.depth.tolist() == [2, 3]
     assert (found.predicted_fast == (found.predicted > 1)).all()
     assert (found.fast == [s.median_low > 1 for s in found.speedup]).all()
+    slow = depth_map.MapCell("synthetic", 2.0, "near_zero", "GD", 1e4)  # e⁻² in its last direction
+    never = depth_map.map_table([store._work(slow)], share=1e-9)
+    assert never.predicted.isna().all()
+    assert not never.decided.any()
 
 
-def test_the_majority_by_hand():
-    assert map_tables._majority(pd.DataFrame({"fast": [True, True, False]})) == "1 of 3"
+def test_a_prediction_between_budgets_is_on_the_formulas_line():
+    x = np.array([1.0, -1.0, 1.0, -1.0])
+    data = Problem(x[:, None], 2 * x, 2.0)
+    at = [depth_map.predict(data, 2, 0.02, budget) for budget in depth_map.BUDGETS]
+    wanted = depth_map.predict(data, 2, 0.02, 5000)
+    assert depth_map._expected(np.array(at), 0.4 * 5000) == pytest.approx(wanted)
