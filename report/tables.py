@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import product
 from math import floor, isfinite, isinf, isnan, log10
 from numbers import Integral, Real
 
@@ -17,9 +18,9 @@ from accel_core.intervals import Estimate
 from accel_core.statistics import tune
 from report.claims import printed
 from report.claims.base import Claim, Runs, Verdict
-from report.claims.comparisons import single_layer_target
 from report.claims.page import MARKS, NAMES
 from report.claims.printed import SKIPPED, Curve
+from report.claims.races import target
 from report.figure_data import NUMBERS
 
 __all__ = ["Table", "deviations", "number", "races", "show", "speedups", "verdicts"]
@@ -133,24 +134,21 @@ def show(
     return Table(shown, formats, table if full is None else full)
 
 
-def speedups(
-    frame: pd.DataFrame, shares: Sequence[float], baseline: Mapping[str, object] | None = None
-) -> pd.DataFrame:
+def speedups(frame: pd.DataFrame, shares: Sequence[float], **options) -> pd.DataFrame:
     """Speed-ups over the single layer, each model tuned for the target: where the tuned single
-    layer is after these shares of the budget. One loss after the other.
+    layer is after these shares of the budget. One loss after the other. `options`: those of
+    `statistics.speedup` (`reach=arrival`).
 
-    Columns of `statistics.speedup`, among them depth, target (distance), rate, baseline_rate, value
-    and baseline_value (iterations, median start), speedup (`Estimate`), censored and
-    baseline_censored (starts that do not arrive), edge; and `share` in front.
+    Its columns, among them depth, target (distance), rate, baseline_rate, value and baseline_value
+    (iterations, median start), speedup (`Estimate`), censored and baseline_censored (starts that do
+    not arrive), edge; and `share` in front.
     """
     tables = []
-    for _, runs in frame.groupby("p"):
-        for share in shares:
-            table = statistics.speedup(
-                runs, baseline=baseline or {"depth": 1}, target=single_layer_target(runs, share)
-            )
-            table.insert(0, "share", share)
-            tables.append(table)
+    for (_, runs), share in product(frame.groupby("p"), shares):
+        goal = target(runs, {"depth": 1}, share)
+        table = statistics.speedup(runs, baseline={"depth": 1}, target=goal, **options)
+        table.insert(0, "share", share)
+        tables.append(table)
     return pd.concat(tables, ignore_index=True)
 
 

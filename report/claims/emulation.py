@@ -17,7 +17,7 @@ from accel_core.rules import EndToEnd
 from accel_core.statistics import distance_at
 from report.claims import printed
 from report.claims.base import CONDITION, NOT_REPRODUCED, REPRODUCED, Claim, Runs, Verdict, select
-from report.claims.comparisons import all_starts
+from report.claims.races import all_starts
 
 CHAPTER = "21-emulation"
 FIGURE = "Section 8, figure of emulation and width"

@@ -13,8 +13,7 @@ import pandas as pd
 from accel_core.intervals import median_interval, share_interval
 from report.claims import printed, races
 from report.claims.base import CONDITION, NOT_REPRODUCED, REPRODUCED, Claim, Runs, Verdict, select
-from report.claims.comparisons import all_starts
-from report.claims.races import Race
+from report.claims.races import Race, all_starts
 
 CHAPTER = "23-identity-start"
 FIGURE = "Appendix C, figure of identity initialization"

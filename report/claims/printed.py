@@ -12,7 +12,7 @@ import pandas as pd
 from accel_core.intervals import median_interval
 from accel_core.statistics import deviation_dex, distance_at, tune
 from report.claims.base import CONDITION, NOT_REPRODUCED, REPRODUCED, Runs, Verdict, select
-from report.claims.comparisons import all_starts
+from report.claims.races import all_starts
 
 PRINTED = "paper_curves"  # columns figure, curve, iteration, value
 ALLOWED = 0.05  # dex, the measure that the project set itself for every printed curve
@@ -99,6 +99,26 @@ def match(
                 matching.append(f"{phrase}, rate {row.rate:g}")
     if matching:
         return Verdict(CONDITION, evidence, f"with {matching[0]}")
+    return Verdict(
+        NOT_REPRODUCED, evidence, f"no rate of the grid comes within {allowed} dex (median start)"
+    )
+
+
+def match_tuned(model: pd.DataFrame, reference: Curve, after: int, allowed: float) -> Verdict:
+    """Whether the median start follows the printed curve: at the tuned rate (reproduced), or at
+    another one of the grid (with a condition)."""
+    table = deviations(model, reference, after)
+    (rate,) = tune(model).rate
+    tuned, best = table[table.rate.eq(rate)].iloc[0], nearest(table)
+    where = f"dex after iteration {after:,}"
+    evidence = {
+        f"{where}, tuned rate {rate:g}": tuned.dex,
+        f"{where}, nearest rate {best.rate:g}": best.dex,
+    }
+    if tuned.dex.median_high <= allowed:
+        return Verdict(REPRODUCED, evidence)
+    if best.dex.median_high <= allowed:
+        return Verdict(CONDITION, evidence, f"with the rate {best.rate:g}; the best is {rate:g}")
     return Verdict(
         NOT_REPRODUCED, evidence, f"no rate of the grid comes within {allowed} dex (median start)"
     )

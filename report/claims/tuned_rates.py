@@ -17,17 +17,17 @@ sentence of the paper is 'reproduced' by its own figure, but for the order at �
 targets reverse.
 """
 
+from functools import partial
+
 import pandas as pd
 
-from accel_core.intervals import median_interval
-from accel_core.statistics import deviation_dex, gain_at_budget, tune
-from report.claims import comparisons
+from accel_core.statistics import gain_at_budget
+from report.claims import printed, races
 from report.claims.base import CONDITION, NOT_REPRODUCED, REPRODUCED, Claim, Runs, Verdict, select
-from report.claims.comparisons import MAJORITY, Instance, all_starts, assess
+from report.claims.races import MAJORITY, Race, all_starts, depths, race_table
 
 CHAPTER = "20-tuned-rates"
 EXPERIMENT = "tuned_rates"
-PRINTED = "paper_curves"  # columns figure, curve, iteration, value
 VARIANTS = {
     "on a grid ten times finer": "tuned_rates_fine",
     "without the six outlier rows": "tuned_rates_trimmed",
@@ -59,49 +59,39 @@ OTHER_DEX = 0.05
 DEEP_L2_AFTER, L4_AFTER = 400_000, 100_000
 
 
-def _compare(runs: Runs, instances: list[Instance]) -> Verdict:
-    return comparisons.compare(runs, instances, experiment=EXPERIMENT, variants=VARIANTS)
+def _judge(runs: Runs, compared: list[Race]) -> Verdict:
+    variants = {phrase: (runs(name), compared) for phrase, name in VARIANTS.items()}
+    return races.judge(runs(EXPERIMENT), compared, variants)
 
 
-def _late(p: float, depth: int, over: int = 1, **bounds: float) -> list[Instance]:
-    return [Instance(p, depth, over, fraction, **bounds) for fraction in LATE]
+def _races(p: float, *deep: int, over: int = 1, at=LATE, **bounds: float) -> list[Race]:
+    """Each depth over the other one, at these shares of the budget."""
+    return [depths(p, depth, over, share, **bounds) for depth in deep for share in at]
 
 
 def l2_hinders(runs: Runs) -> Verdict:
     """Depth 2 and 3 need more iterations than depth 1, at the late targets."""
-    return _compare(runs, _late(2, 2, upper=1) + _late(2, 3, upper=1))
+    return _judge(runs, _races(2, 2, 3, upper=1))
 
 
 def l2_slightly(runs: Runs) -> Verdict:
     """Depth 2 and 3 need less than four times the iterations of depth 1."""
-    return _compare(
-        runs, [Instance(2, depth, 1, at, lower=SLIGHT) for depth in (2, 3) for at in SLIGHT_AT]
-    )
+    return _judge(runs, _races(2, 2, 3, at=SLIGHT_AT, lower=SLIGHT))
 
 
-def l4_depth2(runs: Runs) -> Verdict:
-    """Depth 2 needs fewer iterations than depth 1, at the late targets."""
-    return _compare(runs, _late(4, 2, lower=1))
-
-
-def l4_depth3(runs: Runs) -> Verdict:
-    """Depth 3 needs fewer iterations than depth 1 at the late targets."""
-    return _compare(runs, _late(4, 3, lower=1))
-
-
-def l4_depth3_over_2(runs: Runs) -> Verdict:
-    """Depth 3 needs fewer iterations than depth 2 at the late targets."""
-    return _compare(runs, _late(4, 3, over=2, lower=1))
+def l4_faster(runs: Runs, depth: int, over: int) -> Verdict:
+    """The deeper of the two needs fewer iterations, at the late targets."""
+    return _judge(runs, _races(4, depth, over=over, lower=1))
 
 
 def l4_a_lot(runs: Runs) -> Verdict:
     """Depth 2 and 3 save a third of the iterations or more, at the last target."""
-    return _compare(runs, [Instance(4, depth, 1, LATE[-1], lower=LARGE) for depth in (2, 3)])
+    return _judge(runs, _races(4, 2, 3, at=LATE[-1:], lower=LARGE))
 
 
 def l4_some_depth(runs: Runs) -> Verdict:
     """Depth 3 at the last target: one comparison, named beforehand, for a sentence of existence."""
-    return _compare(runs, [Instance(4, 3, 1, LATE[-1], lower=1)])
+    return _judge(runs, _races(4, 3, at=LATE[-1:], lower=1))
 
 
 def l2_order(runs: Runs) -> Verdict:
@@ -129,12 +119,10 @@ def _order(runs: Runs, p: float, fractions: tuple[float, ...], **bounds: float) 
             failed.append(name)
     if failed:
         return Verdict(NOT_REPRODUCED, evidence, f"not for every start: {' · '.join(failed)}")
-    instances = [
-        Instance(p, deep, over, fraction, **bounds)
-        for deep, over in ladder
-        for fraction in fractions
+    compared = [
+        race for deep, over in ladder for race in _races(p, deep, over=over, at=fractions, **bounds)
     ]
-    verdict = _compare(runs, instances)
+    verdict = _judge(runs, compared)
     if verdict.outcome != NOT_REPRODUCED:
         return Verdict(verdict.outcome, evidence | verdict.evidence, verdict.condition)
     # The end of the budget was shown above: what fails is the order on the way there.
@@ -161,31 +149,28 @@ def _meeting(frame: pd.DataFrame, phrase: str, evidence: dict[str, object]) -> l
     failed = []
     for depth in (2, 3):
         for share in LATE:
-            l2, l4 = (Instance(p, depth, 1, share) for p in (2, 4))
-            estimates, _ = assess(frame, [l2, l4])
-            for instance, estimate in estimates.items():
-                evidence[f"{instance}, {phrase}" if phrase else str(instance)] = estimate
-            if not estimates[l4].low > estimates[l2].high:
+            pair = [depths(p, depth, 1, share) for p in (2, 4)]
+            gains = race_table(frame, pair).speedup
+            for race, gain in zip(pair, gains, strict=True):
+                evidence[f"{race}, {phrase}" if phrase else str(race)] = gain
+            if not gains[1].low > gains[0].high:
                 failed.append(f"depth {depth} ({share:.0%} of the budget)")
     return failed
 
 
 def no_acceleration_l2(runs: Runs) -> Verdict:
     """A gain of a tenth is excluded at ℓ2, for depth 2 and 3, at all targets."""
-    return _compare(
-        runs,
-        [Instance(2, d, 1, at, upper=NEGLIGIBLE) for d in (2, 3) for at in EARLY + LATE],
-    )
+    return _judge(runs, _races(2, 2, 3, at=EARLY + LATE, upper=NEGLIGIBLE))
 
 
 def deeper_is_faster(runs: Runs) -> Verdict:
     """Depth 2 and 3 need fewer iterations than depth 1, whichever the loss."""
-    return _compare(runs, [i for p in (2, 4) for d in (2, 3) for i in _late(p, d, lower=1)])
+    return _judge(runs, _races(2, 2, 3, lower=1) + _races(4, 2, 3, lower=1))
 
 
 def either_way(runs: Runs) -> Verdict:
     """Depth 3 faster at ℓ4 and slower at ℓ2: the two cells are named beforehand, not found."""
-    return _compare(runs, _late(4, 3, lower=1) + _late(2, 3, upper=1))
+    return _judge(runs, _races(4, 3, lower=1) + _races(2, 3, upper=1))
 
 
 def after(p: float, depth: int) -> int:
@@ -196,106 +181,46 @@ def after(p: float, depth: int) -> int:
 def curve_matches(runs: Runs, p: int, depth: int) -> Verdict:
     """Deviation of the median start from the printed curve: tuned rate, else any of the grid."""
     allowed = SINGLE_LAYER_DEX if (p, depth) == (2, 1) else OTHER_DEX
-    begin = after(p, depth)
-    printed = select(runs(PRINTED), figure=f"fig4_l{p}", curve=f"depth{depth}")
-    ours = all_starts(select(runs(EXPERIMENT), p=p, depth=depth))
-    reference = (printed.iteration, printed.value)
-    by_rate = {
-        rate: median_interval(
-            [
-                deviation_dex((i, d), reference, begin)
-                for i, d in zip(group.iteration, group.distance, strict=True)
-            ]
-        )
-        for rate, group in ours.groupby("rate")
-    }
-    (tuned,) = tune(ours).rate
-    nearest = min(by_rate, key=lambda rate: (by_rate[rate].median_low, rate))
-    evidence = {
-        f"dex after iteration {begin:,}, tuned rate {tuned:g}": by_rate[tuned],
-        f"dex after iteration {begin:,}, nearest rate {nearest:g}": by_rate[nearest],
-    }
-    if by_rate[tuned].median_high <= allowed:
-        return Verdict(REPRODUCED, evidence)
-    if by_rate[nearest].median_high <= allowed:
-        return Verdict(CONDITION, evidence, f"with the rate {nearest:g}; the best is {tuned:g}")
-    return Verdict(
-        NOT_REPRODUCED, evidence, f"no rate of the grid comes within {allowed} dex (median start)"
+    curve = printed.printed_curve(runs, f"fig4_l{p}", f"depth{depth}")
+    return printed.match_tuned(
+        select(runs(EXPERIMENT), p=p, depth=depth), curve, after(p, depth), allowed
     )
 
 
-def _claim(id: str, source: str, place: str, sentence: str, criterion) -> Claim:
-    return Claim(f"tuned-{id}", source, place, sentence, CHAPTER, criterion)
-
-
-def _curve_claim(p: int, depth: int) -> Claim:
-    return _claim(
-        f"curve-l{p}-depth{depth}",
-        "paper",
-        "Section 8, figure of tuned rates",
-        f"Depth {depth} on the ℓ{p} loss, best rate of the grid: the printed curve.",
-        lambda runs: curve_matches(runs, p, depth),
+FIGURE = "Section 8, figure of tuned rates"
+CLAIMS = tuple(
+    Claim(f"tuned-{id}", source, place, sentence, CHAPTER, criterion)
+    for id, source, place, sentence, criterion in (
+        ("l2-hinders", "paper", FIGURE, "With the ℓ2 loss depth slows training.", l2_hinders),
+        ("l2-slightly", "paper", FIGURE, "That slow-down at ℓ2 is slight.", l2_slightly),
+        *(
+            (id, "paper", FIGURE, f"With the ℓ4 loss depth {depth} is faster than {over}.",
+             partial(l4_faster, depth=depth, over=over))
+            for id, depth, over in (
+                ("l4-depth2", 2, 1), ("l4-depth3", 3, 1), ("l4-depth3-over-2", 3, 2)
+            )
+        ),
+        ("l4-a-lot", "paper", FIGURE, "The acceleration at ℓ4 is large.", l4_a_lot),
+        ("loss-decides", "paper", FIGURE, "Depth helps more at ℓ4 than at ℓ2.", loss_decides),
+        ("l2-order", "paper", FIGURE,
+         "At ℓ2 the order is depth 1, 2, 3, at the end and on the way.", l2_order),
+        ("l4-order", "paper", FIGURE,
+         "At ℓ4 the order is depth 3, 2, 1, at the end and on the way.", l4_order),
+        *(
+            (f"curve-l{p}-depth{depth}", "paper", FIGURE,
+             f"Depth {depth} on the ℓ{p} loss, best rate of the grid: the printed curve.",
+             partial(curve_matches, p=p, depth=depth))
+            for p in (2, 4) for depth in (1, 2, 3)
+        ),
+        ("lp-benefits", "paper", "Abstract",
+         "Already on a convex ℓp regression with p > 2, gradient descent can gain from the "
+         "non-convex overparameterized objective.", l4_some_depth),
+        ("ava-l2", "ava", "Key findings",
+         "Depth brings no significant acceleration at ℓ2.", no_acceleration_l2),
+        ("ava-l4", "ava", "Key findings", "Depth accelerates strongly at ℓ4.", l4_a_lot),
+        ("blog-2023-faster", "blog-2023", "Results and analysis",
+         "Overparameterized networks converge faster.", deeper_is_faster),
+        ("blog-2024-either-way", "blog-2024", "Observations",
+         "Sometimes deeper linear networks converge faster, sometimes one layer does.", either_way),
     )
-
-
-_FIGURE = "Section 8, figure of tuned rates"
-CLAIMS = (
-    _claim("l2-hinders", "paper", _FIGURE, "With the ℓ2 loss depth slows training.", l2_hinders),
-    _claim("l2-slightly", "paper", _FIGURE, "That slow-down at ℓ2 is slight.", l2_slightly),
-    _claim("l4-depth2", "paper", _FIGURE, "With the ℓ4 loss depth 2 is faster than 1.", l4_depth2),
-    _claim("l4-depth3", "paper", _FIGURE, "With the ℓ4 loss depth 3 is faster than 1.", l4_depth3),
-    _claim(
-        "l4-depth3-over-2",
-        "paper",
-        _FIGURE,
-        "With the ℓ4 loss depth 3 is faster than 2.",
-        l4_depth3_over_2,
-    ),
-    _claim("l4-a-lot", "paper", _FIGURE, "The acceleration at ℓ4 is large.", l4_a_lot),
-    _claim("loss-decides", "paper", _FIGURE, "Depth helps more at ℓ4 than at ℓ2.", loss_decides),
-    _claim(
-        "l2-order",
-        "paper",
-        _FIGURE,
-        "At ℓ2 the order is depth 1, 2, 3, at the end and on the way.",
-        l2_order,
-    ),
-    _claim(
-        "l4-order",
-        "paper",
-        _FIGURE,
-        "At ℓ4 the order is depth 3, 2, 1, at the end and on the way.",
-        l4_order,
-    ),
-    *(_curve_claim(p, depth) for p in (2, 4) for depth in (1, 2, 3)),
-    _claim(
-        "lp-benefits",
-        "paper",
-        "Abstract",
-        "Already on a convex ℓp regression with p > 2, gradient descent can gain from the "
-        "non-convex overparameterized objective.",
-        l4_some_depth,
-    ),
-    _claim(
-        "ava-l2",
-        "ava",
-        "Key findings",
-        "Depth brings no significant acceleration at ℓ2.",
-        no_acceleration_l2,
-    ),
-    _claim("ava-l4", "ava", "Key findings", "Depth accelerates strongly at ℓ4.", l4_a_lot),
-    _claim(
-        "blog-2023-faster",
-        "blog-2023",
-        "Results and analysis",
-        "Overparameterized networks converge faster.",
-        deeper_is_faster,
-    ),
-    _claim(
-        "blog-2024-either-way",
-        "blog-2024",
-        "Observations",
-        "Sometimes deeper linear networks converge faster, sometimes one layer does.",
-        either_way,
-    ),
-)
+)  # fmt: skip

@@ -8,7 +8,7 @@ from made_up_runs import PRINTED
 
 from report import claims
 from report.claims import tuned_rates as tuned
-from report.claims.comparisons import Instance, assess
+from report.claims.races import depths, race_table
 
 BUDGET = 1_000_000
 RATES = (1e-3, 5e-3, 1e-2)
@@ -98,11 +98,11 @@ def test_printed_speedups_are_those_that_the_thresholds_were_reasoned_from():
     header, table = "| share |", []
     documented = tuned.__doc__[tuned.__doc__.index(header) :].split("\n\n")[0].splitlines()[2:]
     for share in tuned.EARLY + tuned.LATE:
-        instances = [Instance(p, depth, 1, share) for p in (2, 4) for depth in (2, 3)]
-        estimates, _ = assess(printed_figure(), instances)
+        races = [depths(p, depth, 1, share) for p in (2, 4) for depth in (2, 3)]
+        estimates = race_table(printed_figure(), races).speedup
         cells = [
             f"below {e.median_high:.1f}" if e.median_low == 0 else f"{e.median_low:.2f}"
-            for e in estimates.values()
+            for e in estimates
         ]
         table.append(f"| {share} | " + " | ".join(cells) + " |")
     assert documented == table
