@@ -180,9 +180,12 @@ def readme() -> int:
     """Write what is generated anew: README.md's figure, numbers and tables; the parameters page."""
     from report.commands import parameter_page
     from report.experiments import recorded as runs
-    from report.readme import FIGURE, draw, figure, replaced, written
+    from report.figures import use_style
+    from report.readme import FIGURE, draw, replaced, written
+    from report.why import draw_why, why_table
 
-    draw(figure(runs), ROOT / FIGURE)
+    use_style()
+    draw(draw_why(why_table()), ROOT / FIGURE)
     path = ROOT / "README.md"
     path.write_text(written(path.read_text(encoding="utf8"), ROOT, runs), encoding="utf8")
     path, notebooks = ROOT / "book" / "parameters.md", sorted(ROOT.glob("notebooks/[0-9]*.ipynb"))

@@ -16,8 +16,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 
-from accel_core.statistics import tune
-from report import figure_data, figures, prose
+from report import figure_data, prose
 from report.claims.base import Runs, select
 from report.experiments import Spec, found
 from report.record import committed
@@ -29,7 +28,6 @@ __all__ = [
     "digest",
     "draw",
     "facts",
-    "figure",
     "filled",
     "replaced",
     "written",
@@ -44,7 +42,7 @@ FOLDERS = {
     ".ci": "what continuous integration runs",
     ".github": "checks and publication, from the same make targets",
 }
-FIGURE = "book/static/tuned-rates.svg"
+FIGURE = "book/static/why.svg"
 
 
 def written(text: str, root: Path, runs: Runs) -> str:
@@ -110,25 +108,6 @@ def _sections(root: Path) -> dict[str, str]:
     """The content of every generated section."""
     costs = [_costs(root / "book" / "costs.csv"), _recorded_costs()]
     return {"costs": "\n\n".join(costs), "tree": _tree(root), "digest": _digest()}
-
-
-def figure(runs: Runs) -> Figure:
-    """The README's figure: both losses, each depth at its best rate, the printed curves."""
-    figures.use_style()
-    canvas, panels = figures.panels(2)
-    for panel, p in zip(panels, (2, 4), strict=True):
-        for depth in (1, 2, 3):
-            model = select(runs("tuned_rates"), p=p, depth=depth)
-            best = model[model.rate.eq(tune(model).rate[0])]
-            colour, end = figures.depth_colour(depth), (best.budget.iloc[0], best.final.median())
-            figures.curves(panel, best, colour)
-            figures.printed(panel, f"fig4_l{p}", f"depth{depth}")
-            figures.label_at(panel, *end, f"depth {depth}", color=colour)
-        panel.set(yscale="log", title=f"ℓ{p} loss")
-        figures.millions(panel)
-        figures.plain_ticks(panel)
-    panels[0].set_ylabel("distance to the optimum")
-    return canvas
 
 
 def digest(canvas: Figure) -> str:

@@ -138,7 +138,11 @@ def judge(
         return Verdict(NOT_REPRODUCED, evidence, reason)
     failed = _failed(table)
     conditions = _phrases(failed)
-    edges = {row.race.name: row.edge for row in table.itertuples() if row.edge}
+    edges = {
+        row.race.name: edge
+        for row in table.itertuples()
+        if (edge := row.edge or (row.race.by and row.baseline_edge))
+    }
     conditions += [f"tuned on the edge of the grid: {n} ({e} rate)" for n, e in edges.items()]
     repeats = {"every start tuned on its own": (frame, races, True)}
     repeats |= {phrase: (*variant, False) for phrase, variant in (variants or {}).items()}

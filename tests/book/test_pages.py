@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from report import __main__ as command_line
-from report import readme
+from report import figures, readme, why
 from report.prose import NoLongerHoldsError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -84,7 +84,8 @@ def test_a_guarded_phrase_that_the_answer_lost_is_an_error():
 
 def test_the_figure_is_that_of_the_record_and_the_same_bytes_every_time(tmp_path):
     for name in ("one.svg", "two.svg"):
-        readme.draw(canvas := readme.figure(command_line.runs), tmp_path / name)
+        figures.use_style()
+        readme.draw(canvas := why.draw_why(why.why_table()), tmp_path / name)
     assert (tmp_path / "one.svg").read_bytes() == (tmp_path / "two.svg").read_bytes()
     assert readme.digest(canvas) in read(readme.FIGURE), "run `make readme`"
 

@@ -251,8 +251,15 @@ def test_a_rate_on_the_edge_of_the_grid_is_the_condition():
     cut = frame[(frame.p != 4) | (frame.depth != 3) | (frame.rate != RATES[2])]
     runs = experiments(frame) | {"tuned_rates": cut}
     verdict = judge("l4-depth3", runs)
-    assert verdict.condition == ("tuned rate on the edge of its grid: depth 3 at ℓ4 (largest rate)")
+    assert verdict.condition == "tuned on the edge of the grid: depth 3 over 1 at ℓ4 (largest rate)"
     assert judge("l4-depth2", runs).outcome == "reproduced"
+
+
+def test_the_single_layers_rate_on_the_edge_of_the_grid_counts_too():
+    frame = grid(figure())
+    cut = frame[(frame.p != 4) | (frame.depth != 1) | (frame.rate != RATES[2])]
+    verdict = judge("l4-depth3", experiments(frame) | {"tuned_rates": cut})
+    assert verdict.condition == "tuned on the edge of the grid: depth 3 over 1 at ℓ4 (largest rate)"
 
 
 @pytest.mark.parametrize(
@@ -389,7 +396,9 @@ def test_a_single_layer_that_always_diverges_sets_no_target():
         ]
     verdict = judge("l4-depth3", experiments(frame))
     assert verdict.outcome == "cannot be tested"
-    assert verdict.condition == "the single layer diverges at every rate, ℓ4: no target"
+    assert verdict.condition == (
+        "depth 3 over 1 at ℓ4: the single layer diverges at every rate, there is no target"
+    )
     assert judge("l2-hinders", experiments(frame)).outcome == "reproduced"
 
 
