@@ -10,6 +10,7 @@ import yaml
 
 from report import __main__ as command_line
 from report import figures, readme, why
+from report.experiments import recorded
 from report.prose import NoLongerHoldsError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,7 +36,7 @@ def test_contents_name_every_chapter_and_every_page_once():
 
 
 def test_readme_is_current():
-    made = readme.written(read("README.md"), ROOT, command_line.runs)
+    made = readme.written(read("README.md"), ROOT, recorded)
     assert read("README.md") == made, "run `make readme`"
 
 
@@ -59,12 +60,12 @@ def test_a_marker_that_is_missing_is_an_error():
 def test_a_number_of_the_answer_follows_the_record():
     text = read("README.md").replace("<!-- fine -->2.6<!-- -->", "<!-- fine -->26<!-- -->")
     assert text != read("README.md")
-    assert readme.written(text, ROOT, command_line.runs) == read("README.md")
+    assert readme.written(text, ROOT, recorded) == read("README.md")
 
 
 def test_an_answer_that_the_record_no_longer_bears_out_fails_by_its_phrase():
     def one_survives(name):
-        runs = command_line.runs(name).copy()
+        runs = recorded(name).copy()
         if name == "printed_l4":
             first = runs.index[runs.rule.eq("GradientDescent()")][0]
             runs.loc[first, "status"] = "completed"
@@ -79,7 +80,7 @@ def test_a_guarded_phrase_that_the_answer_lost_is_an_error():
         text = read("README.md").replace(
             "two layers\nstart slower", "two layers are slower at first"
         )
-        readme.written(text, ROOT, command_line.runs)
+        readme.written(text, ROOT, recorded)
 
 
 def test_the_figure_is_that_of_the_record_and_the_same_bytes_every_time(tmp_path):
