@@ -137,3 +137,16 @@ def test_the_models_of_the_criteria_are_those_of_the_registry():
             (m["depth"], width if m["depth"] > 1 else 1, m["start"])
             for m in identity.CURVES.values()
         }
+
+
+def test_a_printed_curve_that_only_single_starts_follow_is_a_condition():
+    runs = experiments(depth1=DOWN * 10**0.06)
+    frame = runs["identity"].copy()
+    for at in frame.index[frame.depth.eq(1) & frame.rate.eq(1e-3)][:2]:
+        frame.at[at, "distance"] = DOWN
+    verdict = judge("curve-depth1", runs | {"identity": frame})
+    assert (verdict.outcome, verdict.condition) == (
+        CONDITION,
+        "with 2 of 5 starts at the rate 0.001",
+    )
+    assert verdict.evidence[identity.FIRST_WRITTEN] == NOT_REPRODUCED
