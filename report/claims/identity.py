@@ -150,7 +150,8 @@ CLAIMS = (
     _claim(
         "over-near-zero",
         "Depth 4 and 8 are faster from identity initialization than from near zero.",
-        faster(("depth4_identity", "depth4"), ("depth8_identity", "depth8")),
+        # not depth 8, whose near-zero start never arrives: a comparison that could not fail
+        faster(("depth4_identity", "depth4")),
     ),
     *(
         _claim(
