@@ -101,6 +101,8 @@ COUNTEREXAMPLES = {
 def test_what_the_criterion_said_as_first_written_stays_in_the_evidence():
     verdict = judge("abstract", experiments(**{ADADELTA: (DEEP, 0.3)}))
     assert verdict.evidence[explicit.FIRST_WRITTEN] == CONDITION
+    both = judge("abstract", experiments(**{ADADELTA: (DEEP, 0.3), ADAGRAD: (DEEP, 0.3)}))
+    assert both.condition.endswith(f"as first written: {NOT_REPRODUCED}")
 
 
 @pytest.mark.parametrize("case", COUNTEREXAMPLES)
