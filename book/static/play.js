@@ -2,6 +2,7 @@
    its own, so that the page also runs from a file. Formulas: accel_core.theory.two_points. */
 (function () {
   "use strict";
+  const { draw, chart, thinned, line, controls, least, most, whole, short } = window.accelCharts;
   const BOUND = 4; // a run has diverged when ‖w‖ is more than this many y_1
   const TOLERANCE = 0.1; // the target: |w_i − y_i| ≤ TOLERANCE · y_i for both i
 
@@ -61,15 +62,16 @@
     },
   });
 
-  /** The run up to `steps`: path and losses, and the iterations of arrival and of divergence. */
-  function simulate(model, problem, rate, start, steps) {
+  /** The run up to `steps`, or if `brief` to the target: path and losses, and the iterations of
+      arrival and of divergence. */
+  function simulate(model, problem, rate, start, steps, brief) {
     const path = [start], losses = [loss(start, problem)];
     let state = model.start(start), reached = null, diverged = null;
     for (let t = 0; ; t++) {
       const r = residual(path[t], problem);
       const arrived = r.every((it, i) => Math.abs(it) <= TOLERANCE * problem.y[i]);
       if (arrived && reached === null) reached = t;
-      if (t === steps) break;
+      if (t === steps || (brief && reached !== null)) break;
       state = model.step(state, problem, rate);
       const w = model.end(state);
       if (!(Math.hypot(w[0], w[1]) <= BOUND * problem.y[0])) diverged = t + 1;
@@ -87,156 +89,117 @@
     return constant * problem.y[0] ** -(problem.p - 2 / depth);
   }
 
-  /** Everything that the page shows, from the values of its controls. */
+  /** Everything that is shown, from the values of the controls. The iterations go on until all
+      models have reached the target, and a fifth more, up to the number asked for at most. */
   function compute(at) {
     const problem = { p: at.p, y: [at.ratio, 1] };
     const start = [at.scale * at.w1, at.scale * at.w2];
     const deep = at.rate * limit(problem, at.depth);
     const plain = at.same ? deep : at.plain * limit(problem, 1);
-    const runs = [
+    const specs = [
       { kind: "plain", depth: 1, name: "depth 1", model: rule(1), rate: plain },
       { kind: "layers", depth: at.depth, name: `depth ${at.depth}, its layers`, model: layers(at.depth), rate: deep },
       { kind: "rule", depth: at.depth, name: `depth ${at.depth}, the rule of Claim 2`, model: rule(at.depth), rate: deep },
-    ].map((run) => ({ ...run, ...simulate(run.model, problem, run.rate, start, at.steps) }));
-    return { at, problem, start, runs };
+    ];
+    const run = (spec, steps, brief) => simulate(spec.model, problem, spec.rate, start, steps, brief);
+    const ends = specs.map((spec) => run(spec, at.steps, true).path.length);
+    const steps = Math.min(at.steps, Math.max(10, Math.ceil(1.2 * most(ends))));
+    return { at, problem, start, steps, runs: specs.map((spec) => ({ ...spec, ...run(spec, steps, false) })) };
   }
 
-  // ---- drawing: SVG in the units of its viewBox --------------------------------------------------
-  const WIDTH = 380, HEIGHT = 330, LEFT = 50, RIGHT = 364, TOP = 10, BOTTOM = 286;
+  /** The rates with which a model moves at iteration t along w and across it, and what one layer's
+      rate would have to stay below at this point: 2 over the loss's largest curvature. */
+  function effective(run, problem, t) {
+    const w = run.path[Math.min(t, run.path.length - 1)];
+    const across = run.rate * dot(w, w) ** (1 - 1 / run.depth);
+    const curvature = (problem.p - 1) * most(residual(w, problem).map((r) => Math.abs(r) ** (problem.p - 2)));
+    return { across, along: run.depth * across, cap: 2 / curvature };
+  }
+
+  // ---- drawing -----------------------------------------------------------------------------------
   const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
-  const least = (values) => values.reduce((a, b) => Math.min(a, b));
-  const most = (values) => values.reduce((a, b) => Math.max(a, b));
+  const marked = (run) => `run ${run.kind} depth-${run.depth}`;
 
-  function draw(parent, tag, attributes, text) {
-    const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
-    for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-    if (text !== undefined) node.textContent = text;
-    parent.append(node);
-    return node;
-  }
-
-  /** Whole powers of ten, or some five round numbers, of the axis's range. */
-  function ticks([low, high], log) {
-    if (log) [low, high] = [Math.log10(low), Math.log10(high)];
-    const rough = (high - low) / 6, power = 10 ** Math.floor(Math.log10(rough));
-    const step = [1, 2, 5, 10].map((it) => it * power).find((it) => it >= rough && !(log && it < 1));
-    const found = [];
-    for (let i = Math.ceil(low / step - 1e-9); i * step <= high + 1e-9; i++) {
-      const value = Number((i * step).toPrecision(6));
-      found.push(log ? [10 ** value, `1e${value}`] : [value, String(value)]);
-    }
-    return found;
-  }
-
-  /** Axes of a chart in `svg`, emptied; returns the maps from its quantities to its units. */
-  function chart(svg, x, y) {
-    svg.querySelectorAll(":scope > :not(title)").forEach((node) => node.remove());
-    svg.setAttribute("viewBox", `0 0 ${WIDTH} ${HEIGHT}`);
-    const scaled = ({ range: [low, high], log }, from, to) => (value) => {
-      const share = log ? Math.log(value / low) / Math.log(high / low) : (value - low) / (high - low);
-      return from + share * (to - from);
+  /** A curve, faint as a whole; returns a function that draws it up to iteration t, with its dot. */
+  function moving(axes, points, run) {
+    const pixels = thinned(axes, points);
+    draw(axes.inside, "path", { d: line(pixels), class: `${marked(run)} faint` });
+    const bright = draw(axes.inside, "path", { class: marked(run) });
+    const dot = draw(axes.inside, "circle", { r: 5, class: `dot depth-${run.depth}` });
+    const cross = draw(axes.inside, "path", { class: "cross" });
+    return (t) => {
+      const n = pixels.findLastIndex((at) => at[2] <= t), [x, y] = pixels[n];
+      bright.setAttribute("d", line(pixels.slice(0, n + 1)));
+      dot.setAttribute("cx", x);
+      dot.setAttribute("cy", y);
+      const [cx, cy] = [clamp(x, axes.left + 5, axes.right - 5), clamp(y, axes.top + 5, axes.bottom - 5)];
+      const lost = run.diverged !== null && t >= run.diverged - 1;
+      cross.setAttribute("d", lost ? `M${cx - 5} ${cy - 5}l10 10m0 -10l-10 10` : "");
     };
-    const across = scaled(x, LEFT, RIGHT), up = scaled(y, BOTTOM, TOP);
-    const clip = draw(svg, "clipPath", { id: `${svg.id}-clip` });
-    draw(clip, "rect", { x: LEFT, y: TOP, width: RIGHT - LEFT, height: BOTTOM - TOP });
-    const grid = draw(svg, "g", { class: "grid" });
-    for (const [value, label] of ticks(x.range, x.log)) {
-      draw(grid, "path", { d: `M${across(value)} ${TOP}V${BOTTOM}` });
-      draw(grid, "text", { x: across(value), y: BOTTOM + 16, "text-anchor": "middle" }, label);
-    }
-    for (const [value, label] of ticks(y.range, y.log)) {
-      draw(grid, "path", { d: `M${LEFT} ${up(value)}H${RIGHT}` });
-      draw(grid, "text", { x: LEFT - 6, y: up(value) + 4, "text-anchor": "end" }, label);
-    }
-    draw(svg, "text", { x: (LEFT + RIGHT) / 2, y: HEIGHT - 8, "text-anchor": "middle" }, x.label);
-    const middle = (TOP + BOTTOM) / 2;
-    draw(svg, "text", { x: 12, y: middle, "text-anchor": "middle", transform: `rotate(-90 12 ${middle})` }, y.label);
-    const inside = draw(svg, "g", { "clip-path": `url(#${svg.id}-clip)` });
-    return { across, up, inside };
   }
 
-  /** The curve through the points; those that would not be seen apart are left out. */
-  function curve({ across, up, inside }, points, run) {
-    let last = null;
-    const kept = points.map(([x, y]) => [across(x), up(y)]).filter((at, i) => {
-      if (last && i < points.length - 1 && Math.hypot(at[0] - last[0], at[1] - last[1]) < 0.5) return false;
-      return (last = at);
-    });
-    const line = kept.map((at) => at.map((it) => it.toFixed(1)).join(" ")).join("L");
-    draw(inside, "path", { d: `M${line}`, class: `run ${run.kind} depth-${run.depth}` });
-    if (run.diverged === null) return;
-    const x = clamp(last[0], LEFT + 5, RIGHT - 5), y = clamp(last[1], TOP + 5, BOTTOM - 5);
-    draw(inside, "path", { d: `M${x - 5} ${y - 5}l10 10m0 -10l-10 10`, class: "cross" });
-  }
-
-  function drawPlane(svg, { problem, start, runs, at }) {
+  function drawPlane(svg, { problem, start, runs }) {
     const [y1, y2] = problem.y;
     const range = (y, i) => { // what the paths visit, but no more than three labels' worth each way
       const seen = runs.flatMap((run) => run.path.map((w) => clamp(w[i] / y, -1.5, 3)));
-      return [Math.min(-0.2, start[i] / y, least(seen)) * 1.1 * y, Math.max(1.4, start[i] / y, most(seen)) * 1.1 * y];
+      return [Math.min(-0.1, start[i] / y, least(seen)) * 1.1 * y, Math.max(1.3, start[i] / y, most(seen)) * 1.05 * y];
     };
-    const x = { range: range(y1, 0), label: "w₁" }, y = { range: range(y2, 1), label: "w₂" };
-    const axes = chart(svg, x, y);
-    drawField(axes, x.range, y.range, problem, [[1, runs[0].rate], [at.depth, runs[1].rate]]);
-    const box = { x: axes.across(y1 * (1 - TOLERANCE)), y: axes.up(y2 * (1 + TOLERANCE)) };
-    const far = { x: axes.across(y1 * (1 + TOLERANCE)), y: axes.up(y2 * (1 - TOLERANCE)) };
-    draw(axes.inside, "rect", { ...box, width: far.x - box.x, height: far.y - box.y, class: "target" });
-    for (const run of runs) curve(axes, run.path, run);
+    const axes = chart(svg, { range: range(y1, 0), label: "w₁" }, { range: range(y2, 1), label: "w₂" }, { equal: true });
+    const [x, y] = [axes.across(y1 * (1 - TOLERANCE)), axes.up(y2 * (1 + TOLERANCE))];
+    const size = { width: axes.across(y1 * (1 + TOLERANCE)) - x, height: axes.up(y2 * (1 - TOLERANCE)) - y };
+    draw(axes.inside, "rect", { x, y, ...size, class: "target" });
     draw(axes.inside, "circle", { cx: axes.across(start[0]), cy: axes.up(start[1]), r: 4, class: "start" });
+    return runs.map((run) => moving(axes, run.path, run));
   }
 
-  /** Needles: the step of both models from points of a grid; lengths as the 1/4 power of the step's. */
-  function drawField({ across, up, inside }, [left, right], [low, high], problem, models) {
-    const needles = [];
-    for (let i = 0.5; i < 11; i++) {
-      for (let j = 0.5; j < 9; j++) {
-        const w = [left + ((right - left) * i) / 11, low + ((high - low) * j) / 9];
-        draw(inside, "circle", { cx: across(w[0]), cy: up(w[1]), r: 1.3, class: "point" });
-        for (const [depth, rate] of models) {
-          const f = field(w, problem, depth);
-          const seen = [across(w[0] - rate * f[0]) - across(w[0]), up(w[1] - rate * f[1]) - up(w[1])];
-          needles.push({ w, f, depth, seen, length: Math.hypot(...seen) });
-        }
-      }
-    }
-    const longest = Math.max(...needles.map((it) => it.length));
-    for (const { w, f, depth, seen, length } of needles) {
-      const share = length > 0 ? (24 * (length / longest) ** 0.25) / length : 0;
-      const d = `M${across(w[0])} ${up(w[1])}l${seen[0] * share} ${seen[1] * share}`;
-      draw(inside, "path", { d, class: `needle depth-${depth}`, "data-w": w, "data-field": f });
-    }
-  }
-
-  function drawLosses(svg, { runs, at }) {
+  function drawLosses(svg, { runs, steps }) {
     const all = runs.flatMap((run) => run.losses);
     const highest = most(all) * 1.5, lowest = Math.max(least(all) / 1.5, highest * 1e-16);
-    const x = { range: [1, at.steps + 1], log: true, label: "iteration + 1" }; // the start is on it, too
+    const x = { range: [1, steps + 1], log: true, label: "iteration + 1" }; // the start is on it, too
     const axes = chart(svg, x, { range: [lowest, highest], log: true, label: "loss" });
-    for (const run of runs) {
-      curve(axes, run.losses.map((value, t) => [t + 1, Math.max(value, lowest)]), run);
-      if (run.reached === null) continue;
-      const where = { cx: axes.across(run.reached + 1), cy: axes.up(Math.max(run.losses[run.reached], lowest)) };
-      draw(axes.inside, "circle", { ...where, r: 4, class: `reached depth-${run.depth}` });
-    }
+    return runs.map((run) => {
+      const drawn = moving(axes, run.losses.map((value, t) => [t + 1, Math.max(value, lowest)]), run);
+      if (run.reached !== null) {
+        const at = { cx: axes.across(run.reached + 1), cy: axes.up(Math.max(run.losses[run.reached], lowest)) };
+        draw(axes.inside, "circle", { ...at, r: 4, class: `reached depth-${run.depth}` });
+      }
+      return drawn;
+    });
+  }
+
+  /** Bars of the effective rates; the line is what one layer's rate must stay below, now. */
+  function drawBars(svg, { runs, problem, steps }) {
+    const [plain, deep] = runs;
+    const every = Array.from({ length: 200 }, (_, i) => Math.round((steps + 1) ** (i / 199)) - 1);
+    const seen = every.flatMap((t) => [plain.rate, effective(plain, problem, t).cap, effective(deep, problem, t).across,
+      effective(deep, problem, t).along]).filter((it) => it > 0 && it < Infinity);
+    const low = Math.max(least(seen), most(seen) * 1e-6) / 2, rows = [["depth 1", 2.5], ["along w", 1.5], ["across", 0.5]];
+    const axes = chart(svg, { range: [low, most(seen) * 2], log: true, label: "effective rate" }, { range: [0, 3], ticks: rows.map(([name, y]) => [y, name]) });
+    const bars = rows.map(([, y], i) => draw(axes.inside, "rect",
+      { x: axes.left, y: axes.up(y + 0.3), height: axes.up(y - 0.3) - axes.up(y + 0.3), class: `bar depth-${i ? deep.depth : 1}` }));
+    const cap = draw(axes.inside, "path", { class: "cap" });
+    return (t) => {
+      const rates = [plain.rate, effective(deep, problem, t).along, effective(deep, problem, t).across];
+      bars.forEach((bar, i) => {
+        bar.setAttribute("width", Math.max(0, axes.across(Math.max(rates[i], low)) - axes.left));
+        bar.dataset.rate = rates[i];
+      });
+      cap.dataset.rate = effective(plain, problem, t).cap;
+      cap.setAttribute("d", `M${axes.across(Math.max(Number(cap.dataset.rate), low))} ${axes.top}V${axes.bottom}`);
+    };
   }
 
   // ---- the page: controls in, numbers out --------------------------------------------------------
-  const whole = (value) => value.toLocaleString("en");
-  const short = (value) =>
-    value !== 0 && Math.abs(value) < 1e-3 ? value.toExponential(3) : String(Number(value.toPrecision(4)));
-
-  function sentence({ runs, at }) {
+  function sentence({ runs, at, steps }) {
     const fate = ({ name, reached, diverged }) =>
       `${name}: ` + (reached !== null ? `target reached at iteration ${whole(reached)}`
         : diverged !== null ? `diverged at iteration ${whole(diverged)}`
-          : `target not reached in ${whole(at.steps)} iterations`);
-    const [plain, ...deep] = runs;
-    const speed = (run) => run.reached <= plain.reached
-      ? `${short(plain.reached / run.reached)} times as fast` : `${short(run.reached / plain.reached)} times slower`;
-    const arrived = plain.reached > 0 && at.depth > 1 ? deep.filter((run) => run.reached > 0) : [];
-    const said = arrived.map((run) => `${run.kind === "rule" ? "the rule is" : "its layers are"} ${speed(run)}`);
-    const gain = said.length ? ` Against depth 1, ${said.join("; ")}.` : "";
-    return `${runs.map(fate).join("; ")}.${gain}`.replace(/^d/, "D");
+          : `target not reached in ${whole(steps)} iterations`);
+    const [plain, deep] = runs;
+    const speed = deep.reached <= plain.reached
+      ? `${short(plain.reached / deep.reached)} times as fast` : `${short(deep.reached / plain.reached)} times slower`;
+    const both = plain.reached > 0 && deep.reached > 0 && at.depth > 1;
+    return `${[plain, deep].map(fate).join("; ")}.${both ? ` Depth ${at.depth} is ${speed}.` : ""}`.replace(/^d/, "D");
   }
 
   function fillTable(body, runs) {
@@ -256,44 +219,69 @@
 
   function attach(page) {
     const form = page.querySelector("form"), find = (name) => page.querySelector(`[data-part=${name}]`);
-    const sliders = [...form.querySelectorAll("input[type=range]")];
-    let shown = null, later = null;
+    const time = find("time"), play = find("play"), calm = matchMedia("(prefers-reduced-motion: reduce)");
+    let shown = null, later = null, parts = [], timer = null;
+
+    function move() { // to the iteration that the scrubber stands at, on a logarithmic scale
+      const t = Math.round((shown.steps + 1) ** time.valueAsNumber) - 1;
+      parts.forEach((part) => part(t));
+      page.dataset.time = t;
+      time.setAttribute("aria-valuetext", `iteration ${whole(t)} of ${whole(shown.steps)}`);
+      find("when").value = `iteration ${whole(t)} of ${whole(shown.steps)}`;
+    }
 
     function show() {
-      const at = { same: form.elements.same.checked };
-      for (const it of sliders) at[it.name] = "log" in it.dataset ? 10 ** it.valueAsNumber : it.valueAsNumber;
+      const at = controls(form, (name, value) => (name === "steps" ? whole(Math.round(value)) : short(value)));
       at.steps = Math.round(at.steps);
       form.elements.plain.disabled = at.same;
-      for (const it of sliders) {
-        const text = it.name === "steps" ? whole(at.steps) : short(at[it.name]);
-        it.nextElementSibling.value = text;
-        it.setAttribute("aria-valuetext", text); // of a logarithmic slider, not its exponent
-      }
       shown = compute(at);
-      drawPlane(find("plane"), shown);
-      drawLosses(find("losses"), shown);
+      page.dataset.steps = shown.steps;
+      const seen = { ...shown, runs: shown.runs.slice(0, at.both ? 3 : 2) };
+      parts = [...drawPlane(find("plane"), seen), ...drawLosses(find("losses"), seen), drawBars(find("bars"), seen)];
       fillTable(find("numbers"), shown.runs);
       page.querySelectorAll("[data-depth]").forEach((it) => (it.textContent = at.depth));
       page.querySelectorAll(".swatch.deep").forEach((it) => it.setAttribute("data-colour", at.depth));
+      find("rule").hidden = !at.both;
+      move();
       clearTimeout(later); // a moving slider is not read out at every stop
       later = setTimeout(() => (find("summary").textContent = sentence(shown)), 300);
     }
 
-    form.addEventListener("input", show);
+    function stop() {
+      clearInterval(timer);
+      timer = null;
+      play.textContent = "Play";
+    }
+
+    function start() { // six seconds; twelve still pictures for those who want no motion
+      if (time.valueAsNumber >= 1) time.value = 0;
+      const step = calm.matches ? 1 / 12 : 1 / 180;
+      timer = setInterval(() => {
+        time.value = Math.min(1, time.valueAsNumber + step);
+        move();
+        if (time.valueAsNumber >= 1) stop();
+      }, calm.matches ? 500 : 33);
+      play.textContent = "Pause";
+    }
+
+    form.addEventListener("input", ({ target }) => (target === time ? (stop(), move()) : show()));
     form.addEventListener("submit", (event) => event.preventDefault());
-    form.addEventListener("reset", () => setTimeout(show));
+    form.addEventListener("reset", () => setTimeout(() => (stop(), show())));
+    play.addEventListener("click", () => (timer === null ? start() : stop()));
     form.addEventListener("click", ({ target }) => {
-      if (!target.dataset.preset) return;
+      if (target.dataset.preset === undefined) return;
       form.reset();
       for (const [name, value] of new URLSearchParams(target.dataset.preset)) {
-        if (name === "same") form.elements.same.checked = true;
-        else form.elements[name].value = value;
+        const control = form.elements[name];
+        if (control.type === "checkbox") control.checked = true;
+        else control.value = value;
       }
     });
     find("download").addEventListener("click", ({ currentTarget }) => {
       URL.revokeObjectURL(currentTarget.href);
       currentTarget.href = URL.createObjectURL(new Blob([csv(shown)], { type: "text/csv" }));
     });
+    addEventListener("resize", show);
     show();
   }
 
