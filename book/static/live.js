@@ -79,7 +79,7 @@
       worker.onmessage = ({ data: { at: x, distances: y, end } }) => {
         const curves = [printedCurve(data, at.depth)];
         if (record) curves.push({ x: record.iteration, y: record.distance, kind: "recorded", depth: at.depth });
-        drawCurves(find("curves"), [...curves, { x, y, kind: "live", depth: at.depth }], 1e-9);
+        drawCurves(find("curves"), [...curves, { x, y, kind: "now", depth: at.depth }], 1e-9);
         find("progress").value = x[x.length - 1] / STEPS;
         if (!end) return;
         const seconds = (performance.now() - began) / 1000, last = y[y.length - 1];
@@ -121,7 +121,7 @@
       const at = controls(form, (name, value) => short(name === "rate" ? GRID[value] : value));
       const rate = GRID[at.rate], runs = data.runs.filter((it) => it.depth === at.depth && it.rate === rate);
       const alive = runs.filter((it) => it.diverged === null), lost = runs.filter((it) => it.diverged !== null);
-      const curves = runs.map((it) => ({ x: it.iteration, y: it.distance, kind: "live", depth: at.depth }));
+      const curves = runs.map((it) => ({ x: it.iteration, y: it.distance, kind: "now", depth: at.depth }));
       drawCurves(find("curves"), [printedCurve(data, at.depth), ...curves], 1e-9);
       drawSurvival(find("survival"), data, { depth: at.depth, rate });
       const ends = alive.map((it) => it.last).sort((a, b) => a - b);

@@ -1,4 +1,4 @@
-"""The page to play with, driven in a browser: its numbers are the library's."""
+"""The playable figures, driven in a browser: their numbers are the library's and the record's."""
 
 import csv
 import io
@@ -7,7 +7,7 @@ from pathlib import Path
 import browser
 import numpy as np
 import pytest
-from test_browser import HTML, ROOT, built
+from test_browser import ROOT
 
 from accel_core import theory
 from accel_core.initializers import Initializer, factor_balanced
@@ -16,7 +16,7 @@ from accel_core.training import Run, train
 from report import figures
 
 TOLERANCE = 0.1  # of the page's target
-SCRIPT = ROOT / "book" / "static" / "play.js"
+STATIC = ROOT / "book" / "static"
 
 
 class Product(Initializer):
@@ -29,13 +29,31 @@ class Product(Initializer):
         return factor_balanced(self.w[None, :], sizes, rng)
 
 
+def alone(folder, fragment, *scripts, **texts):
+    """The address of a page that holds a playable figure and nothing else. `texts`: scripts by
+    their names without endings, in place of the project's."""
+    for name in scripts:
+        text = texts.get(name.split(".")[0]) or (STATIC / name).read_text("utf8")
+        (folder / name).write_text(text, "utf8")
+    html = (STATIC / fragment).read_text("utf8").replace("../_static/", "")
+    (folder / "play.css").write_text((STATIC / "play.css").read_text("utf8"), "utf8")
+    loads = "" if "<script" in html else "".join(f'<script src="{it}"></script>' for it in scripts)
+    (folder / "page.html").write_text(
+        '<!doctype html><html lang="en"><meta charset="utf-8"><title>figure</title>'
+        f'<link rel="stylesheet" href="play.css"><main>{html}{loads}</main>',
+        "utf8",
+    )
+    return (folder / "page.html").as_uri()
+
+
 def set_controls(page, values):
     """Moves the page's controls; each must take the value, which a step of a slider might not."""
+    page.eval_on_selector_all("details", "all => all.forEach(it => (it.open = true))")
     page.click("button[type=reset]")
     page.wait_for_timeout(20)
     for name, value in values.items():
-        if name == "same":
-            page.check("input[name=same]")
+        if name in ("same", "both"):
+            page.check(f"input[name={name}]")
         else:
             slider = page.locator(f"input[name={name}]")
             slider.fill(str(value))
@@ -45,15 +63,18 @@ def set_controls(page, values):
 def read_controls(page):
     """What the controls stand at, logarithmic ones as the numbers that they mean."""
     said = page.eval_on_selector_all(
-        "input[type=range]",
+        ".sliders input[type=range]",
         "all => all.map(it => [it.name, it.valueAsNumber, 'log' in it.dataset])",
     )
     at = {name: 10**value if log else value for name, value, log in said}
-    return at | {"same": page.is_checked("input[name=same]"), "depth": int(at["depth"])}
+    steps = int(page.locator(".live").get_attribute("data-steps"))
+    same = page.is_checked("input[name=same]")
+    return at | {"same": same, "depth": int(at["depth"]), "steps": steps}
 
 
 def read_numbers(page):
-    """(rows of the table, curves of the file, needles) as the page has them."""
+    """(rows of the table, curves of the file, effective rates) as the page has them."""
+    page.eval_on_selector_all("details", "all => all.forEach(it => (it.open = true))")
     table = page.eval_on_selector_all(
         "[data-part=numbers] tr",
         "all => all.map(tr => [...tr.querySelectorAll('data')].map(it => it.value))",
@@ -67,10 +88,10 @@ def read_numbers(page):
         curves.setdefault(row["model"], []).append(
             [float(row[it]) for it in ("w_1", "w_2", "loss")]
         )
-    needles = page.eval_on_selector_all(
-        ".needle", "all => all.map(it => [it.classList[1], it.dataset.w, it.dataset.field])"
+    rates = page.eval_on_selector_all(
+        "[data-rate]", "all => all.map(it => Number(it.dataset.rate))"
     )
-    return rows, {name: np.array(curve) for name, curve in curves.items()}, needles
+    return rows, {name: np.array(curve) for name, curve in curves.items()}, rates
 
 
 def library(at):
@@ -120,7 +141,7 @@ def differences(page):
     """Where the page and the library are further apart than 1e-9 of the value."""
     at = read_controls(page)
     expected, objective = library(at)
-    rows, curves, needles = read_numbers(page)
+    rows, curves, rates = read_numbers(page)
     found = []
 
     def compare(what, value, wanted):
@@ -138,12 +159,14 @@ def differences(page):
         compare(f"{kind}: last", [row["loss"], row["w_1"], row["w_2"]], [losses[-1], *path[-1]])
         if (row["reached"], row["diverged"]) != (reached, diverged):
             found.append(f"{kind}: events")
-    for name, *texts in needles:
-        w, field = (np.array(text.split(","), float) for text in texts)
-        depth = int(name.removeprefix("depth-"))
-        wanted = theory.single_output_field(w, objective.gradient(w), depth)
-        compare("needle", field / np.linalg.norm(wanted), wanted / np.linalg.norm(wanted))
-    assert len(needles) == 2 * 11 * 9
+    # the bars at the iteration shown: one layer, the deep one along and across w, one layer's limit
+    (plain, path, *_), (deep, layers, *_) = expected["plain"], expected["layers"]
+    t = int(page.locator(".live").get_attribute("data-time"))
+    w, v = path[min(t, len(path) - 1)], layers[min(t, len(layers) - 1)]
+    across = deep * np.linalg.norm(v) ** (2 - 2 / at["depth"])
+    cap = 2 / np.linalg.eigvalsh(objective.hessian(w)).max()
+    compare("bars", np.array(rates) / [plain, at["depth"] * across or 1, across or 1, cap],
+            [1, across > 0, across > 0, 1])  # fmt: skip
     return found
 
 
@@ -162,12 +185,13 @@ CASES = {
     "divergence": {"p": 4, "depth": 2, "rate": 0.7, "plain": 0.5},
     "slow divergence of one layer": {"p": 2, "depth": 1, "plain": 0.31, "rate": 0.31},
 }
-STEPS = 2.6  # 398 iterations: the plain trainer is slow
+STEPS = 2.6  # 398 iterations at most: the plain trainer is slow
 
 
 @pytest.fixture
-def page(chromium):
-    with browser.visit(chromium, built("play").as_uri(), HTML.as_uri()) as here:
+def page(chromium, tmp_path):
+    address = alone(tmp_path, "two-points.html", "charts.js", "play.js")
+    with browser.visit(chromium, address, tmp_path.as_uri()) as here:
         yield here.page
         assert browser.console(here) + browser.outside(here) == []
 
@@ -191,22 +215,20 @@ MUTATIONS = [
     ("const TOLERANCE = 0.1;", "const TOLERANCE = 0.11;"),
     ("const BOUND = 4;", "const BOUND = 0.9;"),
     ("diverged = t + 1", "diverged = t"),
+    ("along: run.depth * across", "along: across"),
+    ("cap: 2 / curvature", "cap: 1 / curvature"),
 ]
 
 
 @pytest.mark.parametrize(("line", "changed"), MUTATIONS, ids=[it[1] for it in MUTATIONS])
-def test_one_changed_constant_or_sign_is_noticed(chromium, line, changed):
-    script = SCRIPT.read_text(encoding="utf8")
+def test_one_changed_constant_or_sign_is_noticed(chromium, tmp_path, line, changed):
+    script = (STATIC / "play.js").read_text(encoding="utf8")
     assert script.count(line) == 1
+    changed = script.replace(line, changed)
+    address = alone(tmp_path, "two-points.html", "charts.js", "play.js", play=changed)
     with chromium.new_context() as context:
-        context.route(
-            "**/play.js*",
-            lambda route: route.fulfill(
-                body=script.replace(line, changed), content_type="text/javascript"
-            ),
-        )
         page = context.new_page()
-        page.goto(built("play").as_uri())
+        page.goto(address)
         for case in ("ℓ2, three layers", "divergence", "as it opens"):
             set_controls(page, {"steps": STEPS} | CASES[case])
             if differences(page):
@@ -224,47 +246,68 @@ def numbers(page):
 def test_the_buttons_show_what_they_say(page):
     plain, layers, _ = numbers(page)
     assert layers["reached"] < plain["reached"]  # the paper's case
-    page.click("text=The same rate")
-    page.wait_for_timeout(50)
+    press(page, "The same rate")
     plain, layers, rule = numbers(page)
     assert plain["rate"] == layers["rate"] == rule["rate"]
-    page.click("text=depth hurts")
-    page.wait_for_timeout(50)
+    press(page, "depth costs time")
     plain, layers, rule = numbers(page)
     assert plain["reached"] < min(layers["reached"], rule["reached"])
-    page.click("text=Depth diverges")
-    page.wait_for_timeout(50)
+    press(page, "Depth diverges")
     plain, layers, rule = numbers(page)
     assert plain["diverged"] is None and layers["diverged"] and rule["diverged"]
     summary = page.locator("[data-part=summary]")
-    summary.filter(has_text=f"diverged at iteration {rule['diverged']:.0f}").wait_for()
-    assert page.locator(".cross").count() == 4  # two models, two pictures
-    page.click("text=The layers leave")
-    page.wait_for_timeout(50)
+    summary.filter(has_text=f"diverged at iteration {layers['diverged']:,.0f}").wait_for()
+    press(page, "The layers leave")
+    assert page.locator("path.run.rule").count() == 4  # faint and bright, in two charts
     _, layers, rule = numbers(page)
     assert layers["reached"] != rule["reached"]
-    page.click("text=Reset")
-    page.wait_for_timeout(50)
-    assert read_controls(page)["p"] == 4 and numbers(page)[0]["diverged"] is None
+    press(page, "Reset")
+    assert read_controls(page)["p"] == 4 and page.locator("path.run.rule").count() == 0
 
 
-def test_the_sentence_compares_layers_and_rule_with_one_layer(page):
-    summary = page.locator("[data-part=summary]")
-    for button, word in (("Reset", "fast"), ("depth hurts", "slower")):
-        page.click(f"text={button}")
-        page.wait_for_timeout(50)
-        plain, layers, rule = (row["reached"] for row in numbers(page))
-        said = [
-            f"{who} {max(plain / it, it / plain):.4g} times {'as fast' if word == 'fast' else word}"
-            for who, it in (("its layers are", layers), ("the rule is", rule))
-        ]
-        summary.filter(has_text=f"Against depth 1, {'; '.join(said)}.").wait_for()
-    page.click("text=Depth diverges")  # nothing to compare
-    summary.filter(has_text="diverged").wait_for()
-    assert "Against" not in summary.inner_text()
+def press(page, text):
+    page.eval_on_selector_all("details", "all => all.forEach(it => (it.open = true))")
+    page.click(f"button:has-text('{text}')")
+    page.wait_for_timeout(60)
+
+
+def test_the_iterations_go_on_until_both_have_arrived(page):
+    for case in ({}, {"p": 2, "depth": 3}, {"p": 3, "ratio": 12}):
+        set_controls(page, case)
+        rows, steps = numbers(page), read_controls(page)["steps"]
+        last = max(row["reached"] for row in rows)
+        assert last < steps < 1.2 * last + 11, case
+
+
+def test_play_pause_and_scrub(page):
+    time, play = page.locator("[data-part=time]"), page.locator("[data-part=play]")
+    steps = read_controls(page)["steps"]
+    time.fill("0")
+    assert page.locator("[data-part=when]").inner_text() == f"iteration 0 of {steps:,}"
+    bar = page.locator(".bar").nth(1)
+    before = float(bar.get_attribute("data-rate"))
+    play.click()
+    page.wait_for_function("document.querySelector('[data-part=time]').valueAsNumber > 0.3")
+    assert play.inner_text() == "Pause" and float(bar.get_attribute("data-rate")) > before
+    play.click()
+    stopped = time.input_value()
+    page.wait_for_timeout(200)
+    assert play.inner_text() == "Play" and time.input_value() == stopped
+    time.focus()
+    page.keyboard.press("ArrowLeft")
+    assert float(time.input_value()) < float(stopped)
+
+
+def test_the_axes_of_the_plane_are_equal(page):
+    for ratio in (2, 4, 20):
+        set_controls(page, {"ratio": ratio})
+        box = page.locator(".target")
+        width, height = (float(box.get_attribute(it)) for it in ("width", "height"))
+        assert width / height == pytest.approx(ratio, rel=1e-6)
 
 
 def test_the_keyboard_moves_every_slider(page):
+    page.eval_on_selector_all("details", "all => all.forEach(it => (it.open = true))")
     for name in ("p", "ratio", "depth", "rate", "plain", "w1", "w2", "scale", "steps"):
         slider = page.locator(f"input[name={name}]")
         said, before = slider.get_attribute("aria-valuetext"), page.inner_html("[data-part=plane]")
@@ -272,19 +315,16 @@ def test_the_keyboard_moves_every_slider(page):
         page.keyboard.press("ArrowLeft")
         assert slider.get_attribute("aria-valuetext") != said
         assert page.inner_html("[data-part=plane]") != before or name == "steps"
-        assert (
-            page.get_by_label(slider.evaluate("it => it.labels[0].textContent"), exact=True).count()
-            == 1
-        )
-    page.keyboard.press("Tab")
-    page.keyboard.press("Space")
-    assert page.is_checked("input[name=same]") and page.is_disabled("input[name=plain]")
+        label = slider.evaluate("it => it.labels[0].textContent")
+        assert page.get_by_label(label, exact=True).count() == 1
+    page.check("input[name=same]")
+    assert page.is_disabled("input[name=plain]")
 
 
 def test_the_colours_are_those_of_the_figures(page):
     for depth in (1, 2, 3, 4):
         page.locator("input[name=depth]").fill(str(depth))
-        colour = page.locator(f".needle.depth-{depth}").first.evaluate(
+        colour = page.locator(f".dot.depth-{depth}").first.evaluate(
             "it => getComputedStyle(it).getPropertyValue('--colour')"
         )
         assert colour.lower() == figures.depth_colour(depth).lower()
