@@ -33,13 +33,15 @@ from accel_core.intervals import median_interval
 from accel_core.models import Architecture, end_to_end
 from accel_core.problem import Problem
 from accel_core.rules import Adam, GradientDescent
+from accel_core.sharpness import single_layer_hessian
+from accel_core.statistics import speedup
 from accel_core.theory import escape_time
 from accel_core.training import Run, record_points
 from report.record import Row
 from report.replications.store import Outcome, Task
-from report.replications.walk import FRACTION, PER_DECADE, compare, curves, run_tables
+from report.replications.walk import FRACTION, PER_DECADE, curves, run_tables
 
-__all__ = ["BUDGETS", "MapCell", "cells", "hessian", "map_table", "predict", "small",
+__all__ = ["BUDGETS", "MapCell", "cells", "map_table", "predict", "small",
            "synthetic"]  # fmt: skip
 
 Array = NDArray[np.float64]
@@ -78,13 +80,6 @@ def synthetic(condition: float, p: float, seed: int = 0) -> Problem:
     return Problem(X, y, p)
 
 
-def hessian(problem: Problem, w: Array) -> Array:
-    """Hessian (d, d) of the loss in w (d,): p(p−1)/n Σ |r|^{p−2} x xᵀ."""
-    r = problem.X @ w - problem.y[:, 0]
-    weight = problem.p * (problem.p - 1) / len(r) * np.abs(r) ** (problem.p - 2)
-    return problem.X.T @ (weight[:, None] * problem.X)
-
-
 def predict(problem: Problem, depth: int, start_norm: float, budget: int) -> float:
     """Predicted speed-up of gradient descent at depth N over depth 1; see the module's formula."""
     optimum = problem.optimum().end_to_end[0]
@@ -92,7 +87,7 @@ def predict(problem: Problem, depth: int, start_norm: float, budget: int) -> flo
     shares = np.linspace(0, 1, 41)
     largest, cosine = np.empty((2, len(shares)))
     for i, s in enumerate(shares):
-        values, vectors = np.linalg.eigh(hessian(problem, s * optimum))
+        values, vectors = np.linalg.eigh(single_layer_hessian(problem, s * optimum))
         largest[i], cosine[i] = values[-1], vectors[:, -1] @ optimum / M
     power = 2 - 2 / depth
     sharpness = largest * (shares * M) ** power * (1 + (depth - 1) * cosine**2)
@@ -106,8 +101,6 @@ def predict(problem: Problem, depth: int, start_norm: float, budget: int) -> flo
 @dataclass(frozen=True)
 class MapCell(Task):
     """Depths 1, 2, 3 at all rates from one start; `dataset` is 'synthetic' or a table's name."""
-
-    task, names = "MapCell", ("dataset", "p", "start", "rule", "condition", "seed")
 
     dataset: str
     p: float
@@ -174,33 +167,49 @@ def small() -> list[MapCell]:
 
 
 CELL = ("dataset", "p", "start", "rule", "condition")
+SHARE = 0.01  # of the first distance: the target
 
 
-def map_table(rows: Sequence[Row]) -> pd.DataFrame:
-    """One row per cell, budget and depth: the predicted speed-up (median over starts) and the one
-    found (`Estimate`), `fast` and `predicted_fast` (above 1), `decided` (the interval excludes 1),
-    and whether a tuned rate lies on an edge of the grid.
+def map_table(rows: Sequence[Row], share: float = SHARE) -> pd.DataFrame:
+    """One row per cell and depth: the speed-up found to one target a cell (`Estimate`), and the one
+    predicted (median over starts).
+
+    The target is this share of the smallest first distance in the cell: the same for every budget.
+    The prediction is made for the time that the tuned single layer takes to it, NaN where it never
+    does. Columns beside `CELL`: depth, speedup, predicted, fast and predicted_fast (above 1),
+    decided (the interval excludes 1, and there is a prediction), edge (a tuned rate is an end of
+    the grid), keys.
     """
-    found = []
-    runs = run_tables(rows, MapCell)
+    found, runs = [], run_tables(rows, MapCell)
     spec = pd.DataFrame([{n: row.spec[n] for n in CELL} | {"row": row} for row in rows])
     for cell, members in spec.groupby(list(CELL)):
         ours = runs[runs.key.isin({row.key for row in members.row})]
+        target = share * min(distance[0] for distance in ours.distance)
         predicted = np.median(
             [row.arrays["predicted"].reshape(len(DEPTHS) - 1, -1) for row in members.row], axis=0
         )
-        for j, budget in enumerate(BUDGETS):
-            for depth, group in compare(ours, budget, RATES[-1]).groupby("depth"):
-                speed = median_interval(group.low, group.high)
-                found.append(
-                    dict(zip(CELL, cell, strict=True))
-                    | {
-                        "budget": budget, "depth": depth, "speedup": speed,
-                        "predicted": predicted[DEPTHS.index(depth) - 1, j],
-                        "fast": speed.median_low > 1,
-                        "decided": speed.within(lower=1) or speed.within(upper=1),
-                        "edge": bool(group.edge.iloc[0] or group.single_edge.iloc[0]),
-                        "keys": tuple(row.key for row in members.row),
-                    }
-                )  # fmt: skip
-    return pd.DataFrame(found).assign(predicted_fast=lambda t: t.predicted > 1)
+        for each in speedup(ours, baseline={"depth": 1}, target=target).itertuples():
+            speed = median_interval(*zip(*each.by_start, strict=True))
+            expected = _expected(predicted[DEPTHS.index(each.depth) - 1], each.baseline_value)
+            known = np.isfinite(expected)
+            found.append(
+                dict(zip(CELL, cell, strict=True))
+                | {
+                    "depth": each.depth, "speedup": speed, "predicted": expected,
+                    "fast": speed.median_low > 1, "predicted_fast": expected > 1,
+                    "decided": known and (speed.within(lower=1) or speed.within(upper=1)),
+                    "edge": bool(each.edge or each.baseline_edge),
+                    "keys": tuple(row.key for row in members.row),
+                }
+            )  # fmt: skip
+    return pd.DataFrame(found)
+
+
+def _expected(predicted: Array, first: float) -> float:
+    """The prediction for a single layer that takes `first` iterations, from those at `BUDGETS`.
+
+    There T₁/prediction = T₀ + T₁ e₁/e_N, a line in T₁.
+    """
+    times = FRACTION * np.array(BUDGETS)
+    slope, intercept = np.polyfit(times, times / predicted, 1)
+    return float(first / (intercept + slope * first)) if np.isfinite(first) else np.nan

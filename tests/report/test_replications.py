@@ -456,15 +456,6 @@ def test_synthetic_problems_have_the_spectrum_they_name():
         depth_map.synthetic(0.5, 2.0)
 
 
-@pytest.mark.parametrize("p", [2.0, 3.0, 4.0])
-def test_hessian_is_the_gradients_derivative(p):
-    data, w, h = problem(p=p), np.array([0.3, -0.2, 0.9]), 1e-6
-    columns = [
-        (data.gradient(w + h * e) - data.gradient(w - h * e)).ravel() / (2 * h) for e in np.eye(3)
-    ]
-    np.testing.assert_allclose(depth_map.hessian(data, w), np.array(columns), rtol=1e-5, atol=1e-6)
-
-
 def test_prediction_by_hand():
     # one feature, ℓ2: λ = 2 everywhere, c = 1, M = 2. Depth N: S = 2·2^{2−2/N}·N, so that its
     # effective rate at the end is 1/N of one layer's
