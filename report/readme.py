@@ -16,6 +16,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 
+from accel_core.curves import arrival
 from report import figure_data, prose
 from report.claims.base import Runs, select
 from report.experiments import Spec, found
@@ -63,7 +64,7 @@ def facts(runs: Runs) -> tuple[dict[str, str], dict[str, bool]]:
     both = pd.concat([paper, runs("tuned_rates_fine")]).drop_duplicates("key")
     frames = {"coarse": paper, "fine": both, "fewer": runs("tuned_rates_trimmed")}
     gains = {
-        name: speedups(frame, (0.1, 0.8)).set_index(["p", "depth", "share"]).speedup
+        name: speedups(frame, (0.1, 0.8), reach=arrival).set_index(["p", "depth", "share"]).speedup
         for name, frame in frames.items()
     }
     plain = select(runs("printed_l4"), rule="GradientDescent()")

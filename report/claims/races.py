@@ -127,10 +127,11 @@ def judge(
     frame: pd.DataFrame,
     races: Sequence[Race],
     variants: Mapping[str, tuple[pd.DataFrame, Sequence[Race]]] | None = None,
+    reach: Callable = iterations_to,
 ) -> Verdict:
     """Verdict over all races; also with every start tuned on its own, and in each of `variants`
     (phrase → its runs and its races)."""
-    table = race_table(frame, races)
+    table = race_table(frame, races, reach=reach)
     evidence = {str(race): gain for race, gain in zip(table.race, table.speedup, strict=True)}
     held = sum(row.race.holds(row.speedup, median=True) for row in table.itertuples())
     if held < MAJORITY * len(races):
@@ -147,7 +148,7 @@ def judge(
     repeats = {"every start tuned on its own": (frame, races, True)}
     repeats |= {phrase: (*variant, False) for phrase, variant in (variants or {}).items()}
     for phrase, repeat in repeats.items():
-        again = race_table(*repeat)
+        again = race_table(*repeat, reach=reach)
         gains = zip(again.race, again.speedup, strict=True)
         evidence |= {f"{race}, {phrase}": gain for race, gain in gains}
         known = {(str(race), how) for race, how in failed}

@@ -21,6 +21,7 @@ from functools import partial
 
 import pandas as pd
 
+from accel_core.curves import arrival
 from accel_core.statistics import gain_at_budget
 from report.claims import printed, races
 from report.claims.base import CONDITION, NOT_REPRODUCED, REPRODUCED, Claim, Runs, Verdict, select
@@ -61,7 +62,7 @@ DEEP_L2_AFTER, L4_AFTER = 400_000, 100_000
 
 def _judge(runs: Runs, compared: list[Race]) -> Verdict:
     variants = {phrase: (runs(name), compared) for phrase, name in VARIANTS.items()}
-    return races.judge(runs(EXPERIMENT), compared, variants)
+    return races.judge(runs(EXPERIMENT), compared, variants, reach=arrival)
 
 
 def _races(p: float, *deep: int, over: int = 1, at=LATE, **bounds: float) -> list[Race]:
@@ -150,7 +151,7 @@ def _meeting(frame: pd.DataFrame, phrase: str, evidence: dict[str, object]) -> l
     for depth in (2, 3):
         for share in LATE:
             pair = [depths(p, depth, 1, share) for p in (2, 4)]
-            gains = race_table(frame, pair).speedup
+            gains = race_table(frame, pair, reach=arrival).speedup
             for race, gain in zip(pair, gains, strict=True):
                 evidence[f"{race}, {phrase}" if phrase else str(race)] = gain
             if not gains[1].low > gains[0].high:

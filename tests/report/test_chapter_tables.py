@@ -7,7 +7,7 @@ from made_up_runs import axis, table
 
 from accel_core.datasets import DataUnavailable
 from accel_core.intervals import Estimate
-from report import compute, lookup, record, tables
+from report import compute, experiments, record, tables
 from report.claims import printed, races
 from report.claims.explicit import CLAIMS
 from report.claims.races import Race
@@ -113,10 +113,10 @@ def test_verdicts_of_missing_runs_say_so_and_are_linked():
 
 
 def test_smoke_runs_are_computed_from_scratch(monkeypatch):
-    monkeypatch.setattr(lookup.compute, "lookup", lambda specs: pytest.fail("looked up"))
-    monkeypatch.setattr(lookup.compute, "compute", lambda *a, **k: pytest.fail("kept"))
+    monkeypatch.setattr(compute, "lookup", lambda specs: pytest.fail("looked up"))
+    monkeypatch.setattr(compute, "compute", lambda *a, **k: pytest.fail("kept"))
     try:
-        frame = lookup.runs("smoke", 3)("tuned_rates")
+        frame = experiments.runs("smoke", 3)("tuned_rates")
     except DataUnavailable as reason:
         pytest.skip(str(reason))
     assert frame.budget.eq(3).all()
@@ -125,7 +125,7 @@ def test_smoke_runs_are_computed_from_scratch(monkeypatch):
 
 def test_a_misspelt_profile_is_refused():
     with pytest.raises(ValueError, match="profile = 'papre': must be one of paper, smoke"):
-        lookup.runs("papre")
+        experiments.runs("papre")
 
 
 def test_the_rates_that_the_printed_curves_demand_are_those_that_were_run():

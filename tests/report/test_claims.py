@@ -246,6 +246,16 @@ def test_start_tuned_on_its_own_is_asked_too():
     )
 
 
+def test_a_dip_below_the_target_that_does_not_last_is_no_arrival():
+    curves = figure()
+    slow = decay(0.5)  # slower than one layer, but for one recorded point
+    dips = np.where(np.arange(slow.size) == slow.size // 2, slow[-1] / 10, slow)
+    assert judge("l4-depth2", experiments(grid(curves))).outcome == "reproduced"
+    for curve in (slow, dips):
+        verdict = judge("l4-depth2", experiments(grid(curves | {(4, 2): curve})))
+        assert verdict.outcome == "not reproduced"
+
+
 def test_a_rate_on_the_edge_of_the_grid_is_the_condition():
     frame = grid(figure())
     cut = frame[(frame.p != 4) | (frame.depth != 3) | (frame.rate != RATES[2])]
