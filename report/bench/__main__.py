@@ -1,4 +1,4 @@
-"""`make report.bench`: measures the trainer beside its rivals and the bare matrix products.
+"""`make bench`: measures the trainer beside its rivals and the bare matrix products.
 
 Every repetition runs all engines of a case in turn, so that what else the machine does falls on all
 of them alike; pytest-benchmark and asv time one function after the other, which is why neither is
@@ -8,7 +8,6 @@ does not count, but neighbours still cost cache and clock. Ratios within a case 
 
 from __future__ import annotations
 
-import argparse
 import os
 import platform
 import time
@@ -102,23 +101,6 @@ def a_million(X, y) -> dict:
     }  # fmt: skip
 
 
-def show(table: list[dict]) -> None:
-    """Prints model-iterations per second of Figure 4's models, and the ratios to the trainer."""
-    frame = pd.DataFrame(table)
-    for (p, models), case in frame[frame.case.eq("Figure 4")].groupby(["p", "models"]):
-        speeds = 1e6 / case.set_index("engine").microseconds
-        print(f"ℓ{p:g}, {models} models, model-iterations per second on one thread:")
-        for name, speed in speeds.items():
-            print(f"  {name:<24}{speed:>14,.0f}   ours: {speeds['ours'] / speed:,.2f} times")
-
-
-def quick() -> None:
-    """Measures and prints Figure 4's 30 models; writes nothing."""
-    X, y = rows("ethanol")
-    for p in (2.0, 4.0):
-        show(measure("Figure 4", Case(Problem(X, y, p), FIGURE, 10), _engines(p), True))
-
-
 def _engines(p: float) -> dict:
     return {n: make for n, make in ENGINES.items() if p == 2 or n != "JAX, second moments"}
 
@@ -161,7 +143,6 @@ def main() -> None:
     frame["versions"] = _versions()
     RESULT.parent.mkdir(parents=True, exist_ok=True)
     frame.to_csv(RESULT, index=False, float_format="%.4g")
-    show(table)
     print(f"wrote {RESULT}")
 
 
@@ -185,7 +166,5 @@ def _versions() -> str:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(prog="python -m report.bench", description=main.__doc__)
-    parser.add_argument("--quick", action="store_true", help=quick.__doc__)
     torch.set_num_threads(1)
-    quick() if parser.parse_args().quick else main()
+    main()

@@ -25,7 +25,7 @@ try:
     import jax.numpy as jnp
 
     jax.config.update("jax_enable_x64", True)
-except ImportError:  # a dependency of the benchmark alone: requirements-report.bench.txt
+except ImportError:  # a dependency of the benchmark alone: requirements-bench.txt
     jax = None
 
 Array = np.ndarray

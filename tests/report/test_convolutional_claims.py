@@ -9,7 +9,6 @@ import pytest
 
 from accel_core import mnist as tutorial
 from report import convolutional_runs
-from report import convolutional_tables as tables
 from report import minibatch_losses as curves
 from report.claims import convolutional as criteria
 
@@ -184,85 +183,3 @@ def test_printed_curves_are_matched_by_themselves_and_not_by_others(factor, orig
     verdict = criteria.curve_factored(runs.__getitem__)
     assert verdict.outcome == factored
     assert "factors" not in verdict.condition
-
-
-def two_to_one(spec, iteration):
-    """The product halves the penalty, the factors raise it; the cross-entropies are equal."""
-    share = 2.0 if not spec.factored else 1.0 if spec.penalty == "product" else 2.5
-    entropy = falling(1_000, iteration)
-    return entropy, share * (spec.penalty != "none") * np.ones(len(iteration))
-
-
-def test_the_tables_of_the_chapter():
-    runs = table(two_to_one, diverged=0.05)
-    assert len(tables.protocol(runs)) == 9
-    gaps = tables.gaps(runs, [1_000, 4_000]).set_index(["network", "iteration"])
-    assert gaps.loc[(tables.PRODUCT, 4_000), "of which penalty"].median_low == 1
-    assert gaps.loc[(tables.PRODUCT, 4_000), "cross-entropy, %"].high == 0
-    assert gaps.loc[(tables.FACTORS, 1_000), "printed gap"].low == -0.5
-    assert gaps.starts.eq(3).all()
-    last = tables.accuracies(runs).set_index("network")
-    assert last.loc["original", "test accuracy"].low == 0.9
-    assert last.starts.to_dict() == {
-        "original": 3, tables.PRODUCT: 3, tables.FACTORS: 3,
-        "original, no penalty": 3, "factored, no penalty": 3,
-    }  # fmt: skip
-    robust = tables.robustness(runs, [4_000]).set_index(["base rate", "std"])["gap at 4,000"]
-    assert len(robust) == 5 + 5  # base rates and stds, the tutorial's own among both
-    assert np.isnan(robust[0.05, 0.1])
-    assert (robust.drop((0.05, 0.1)) == 1).all()
-
-
-def test_speedups_are_of_the_same_starts_and_the_bare_runs_are_apart():
-    found = tables.speedups(
-        table(lambda spec, at: (falling(500 if spec.penalty == "none" and spec.factored else 1_000,
-                                        at), 0 * at)),
-        {"printed loss": [1.0], "cross-entropy": [0.5]},
-    ).set_index(["runs", "of"])["speed-up"]  # fmt: skip
-    assert found["figure, penalty on product", "printed loss"].median_low == 1
-    assert found["figure, penalty on factors", "cross-entropy"].median_low == 1
-    bare = found["no penalty, no dropout", "cross-entropy"]
-    assert bare.median_low == pytest.approx(2, rel=0.01)
-
-
-def test_deviations_name_the_counterpart():
-    found = tables.deviations(table(two_to_one)).set_index("network")
-    where, value = tables.figures.printed_curve("fig6_convnet", "original")
-    late = (where >= 860) & (where < 8_600)
-    ours = 2 + falling(1_000, where)
-    expected = np.median(np.abs(np.log10(ours[late] / curves.smooth(value, 2)[late])))
-    assert found.loc["original", "median"].median_low == pytest.approx(expected, abs=1e-3)
-    assert found.loc["original", "largest, own minibatches"].high < 0.01
-
-
-def test_the_answer_compares_the_ends_and_names_the_lower_targets():
-    def losses(spec, at):
-        faster = spec.factored and spec.penalty == "none"
-        return falling(1_000 / 2, at) if faster else falling(1_000, at), 0 * at
-
-    runs = table(losses)
-    runs.loc[runs.factored, "test_cross_entropy"] = runs[runs.factored].seed.map(
-        lambda seed: np.array([0.5, 1 + seed])
-    )
-    reached = tables.speedups(runs, {"printed loss": (), "cross-entropy": (0.5, 0.1)})
-    verdict = criteria.Verdict(criteria.REPRODUCED, {})
-    text = tables.answer(runs, reached, {"base rates": verdict})
-    assert "test cross entropy 2 [1, 3] against 0.9 [0.9, 0.9] (every start higher)" in text
-    assert "train accuracy 0.9 [0.9, 0.9] against 0.9 [0.9, 0.9] (the ranges overlap)" in text
-    assert "down to a cross-entropy of 0.1, factoring is faster from every start at 2 of 2" in text
-    assert "it is from 0.03 on (0.03: 2" in text
-    assert text.endswith("- The same gap at other base rates: *reproduced*.")
-
-
-def test_faster_from_a_target_on_is_for_every_start_and_as_printed():
-    slow, even, fast = map(curves.median_interval, ([0.9, 1.2], [1.0004, 1.3], [1.1, 1.4]))
-    assert tables.faster_from({0.03: fast, 0.02: slow, 0.01: fast, 0.003: fast}) == 0.01
-    assert tables.faster_from({0.02: even, 0.01: fast}) == 0.01
-    assert tables.faster_from({0.02: fast, 0.01: slow}) is None
-
-
-def test_tuned_speedups_of_one_start_have_no_range():
-    one = curves.median_interval([0.403])
-    verdict = criteria.Verdict(criteria.REPRODUCED, {"speed-up, base rates tuned": one, "gap": 1.0})
-    assert tables.tuned({"base rates": verdict}) == "- speed-up, base rates tuned: 0.403"
-    assert tables.tuned({}) == ""
