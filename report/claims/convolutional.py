@@ -24,7 +24,7 @@ from report.claims.base import (
     failure,
     select,
 )
-from report.convolutional_runs import experiments
+from report.experiments.convolutional import experiments
 from report.minibatch_losses import deviation, gap, iterations_to, ratio, speedups
 
 CHAPTER = "24-convolutional"

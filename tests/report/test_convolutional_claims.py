@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from accel_core import mnist as tutorial
-from report import convolutional_runs
 from report import minibatch_losses as curves
 from report.claims import convolutional as criteria
+from report.experiments.convolutional import experiments
 
 
 def test_running_means_by_hand():
@@ -49,7 +49,7 @@ def test_the_deviation_is_of_the_last_nine_tenths():
 def table(losses, **changes) -> pd.DataFrame:
     """All runs of the figure; ``losses(spec, iteration)`` gives (cross-entropy, penalty)."""
     iteration, rows = np.arange(8_600), []
-    for spec in (spec for group in convolutional_runs.experiments().values() for spec in group):
+    for spec in (spec for group in experiments().values() for spec in group):
         entropy, penalty = losses(spec, iteration)
         diverges = changes.get("diverged") == spec.rate and spec.factored
         status = "diverged" if diverges else "completed"
