@@ -72,6 +72,8 @@ def _tasks(name: str, make: str, tables: dict[str, str], **options) -> Tasks:
 
 EXPERIMENTS = (
     _tasks("levy_wang", "levy_wang:draws", {"levy_wang": "levy_wang:table"}, part=_draw),
+    _tasks("levy_wang_raised", "levy_wang:raised", {"levy_wang_raised": "levy_wang:table"},
+           part=_draw),
     _tasks("levy_wang_starts", "starts:checks", {"levy_wang_starts": "starts:table"}),
     _tasks("bursts", "bursts:traces", {}, part=_trace),
     _tasks("landscape", "bursts:landscapes", {"landscape": "bursts:landscape_table"}),

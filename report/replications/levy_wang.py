@@ -131,6 +131,7 @@ class Raised(Draw):
     Gradient descent on the report's split.
     """
 
+    task, names = "Raised", (*Draw.names, "grid")
     grid: str = "raised"
 
     @property
