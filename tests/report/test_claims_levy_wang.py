@@ -81,8 +81,19 @@ def by_id(id):
     return claim
 
 
+def verdict_of(id, **tables):
+    """Where no draws with the raised grid are given, raising it changes nothing."""
+    if "levy_wang" in tables and "levy_wang_raised" not in tables:
+        tables["levy_wang_raised"] = raised(tables["levy_wang"])
+    return by_id(id).judge(tables)
+
+
+def raised(draws):
+    return draws[draws.rule.eq("SGD") & draws.split.eq("report")].assign(grid="raised")
+
+
 def outcome(id, **tables):
-    return by_id(id).judge(tables).outcome
+    return verdict_of(id, **tables).outcome
 
 
 ON_DRAWS = {
@@ -128,6 +139,19 @@ def test_stochastic_is_the_coin_and_not_the_ordered_record(theirs, coin):
     assert outcome("lw-stochastic", levy_wang=theirs) == NOT_REPRODUCED
 
 
+def test_what_a_longer_grid_undoes_is_true_of_their_grid_only(theirs):
+    flat = raised(table(level=lambda *_: 0.0))
+    for id in ("lw-ethanol-one-layer", "lw-data-sets-disagree", "blog-2023-data-set"):
+        verdict = verdict_of(id, levy_wang=theirs, levy_wang_raised=flat)
+        assert verdict.outcome == CONDITION
+        assert verdict.condition.startswith("their grid of rates ended at 0.01; continued to 0.5")
+    # nothing is gained by it: what fails on their grid fails
+    coins = table(level=lambda *_: 0.0, spread=lambda start: 0.03)
+    assert outcome("lw-ethanol-one-layer", levy_wang=coins, levy_wang_raised=raised(theirs)) == (
+        NOT_REPRODUCED
+    )
+
+
 def test_adam_slightly(theirs):
     def adam(gain):
         return table(
@@ -155,7 +179,7 @@ def test_diverging_from_the_paper_means_depth_ahead_at_l2(theirs, coin):
     assert outcome("lw-differs-from-paper", levy_wang=ahead) == REPRODUCED
     assert outcome("blog-2024-not-aligned", levy_wang=ahead) == REPRODUCED
     one = table(lambda d, s, r, a: -0.3 * (a == (2, 10)) + 0.3 * (a not in (SINGLE, (2, 10))))
-    verdict = by_id("lw-differs-from-paper").judge({"levy_wang": one})
+    verdict = verdict_of("lw-differs-from-paper", levy_wang=one)
     assert verdict.outcome == CONDITION
     assert "[10] below []" in verdict.condition
 
@@ -164,7 +188,7 @@ def test_a_network_that_fails_is_named(theirs):
     def but_one(dataset, start, rule, a):
         return -0.5 if (dataset, a) == ("ethanol", (2, 10)) else level(dataset, start, rule, a)
 
-    verdict = by_id("lw-ethanol-one-layer").judge({"levy_wang": table(but_one)})
+    verdict = verdict_of("lw-ethanol-one-layer", levy_wang=table(but_one))
     assert (verdict.outcome, verdict.condition[:18]) == (CONDITION, "not for [10] above")
 
 
@@ -172,7 +196,7 @@ def test_drawn_splits_can_add_a_condition(theirs):
     frame = theirs.copy()
     drawn = frame.split.eq("drawn") & frame.dataset.eq("ethanol") & frame.depth.gt(1)
     frame.loc[drawn, "final"] = 0.1
-    verdict = by_id("lw-ethanol-one-layer").judge({"levy_wang": frame})
+    verdict = verdict_of("lw-ethanol-one-layer", levy_wang=frame)
     assert verdict.outcome == CONDITION
     assert verdict.condition.startswith("on drawn splits: not for")
 
