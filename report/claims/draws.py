@@ -20,9 +20,7 @@ sentence of existence ("sometimes") is corrected by Holm's method for the number
 it was looked for.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,19 +50,6 @@ ARCHITECTURES = (SINGLE, *DEEPER)
 SPLITS = {"on drawn splits": "drawn"}  # phrase → split; the report's own is 'report'
 
 
-_FIRST = ContextVar("first", default=False)
-
-
-@contextmanager
-def as_first_written() -> Iterator[None]:
-    """Within it "mostly" is what it was before the runs were seen: a share above one half."""
-    token = _FIRST.set(True)
-    try:
-        yield
-    finally:
-        _FIRST.reset(token)
-
-
 @dataclass(frozen=True)
 class Share:
     """A share of draws with its 95 % interval (Wilson)."""
@@ -79,8 +64,8 @@ class Share:
 
     @property
     def mostly(self) -> bool:
-        """Whether the whole interval lies above one half (`as_first_written`: the share alone)."""
-        return self.bounds[0 if _FIRST.get() else 1] > 0.5
+        """Whether the whole interval lies above one half."""
+        return self.bounds[1] > 0.5
 
     @property
     def consistent(self) -> bool:
@@ -151,12 +136,6 @@ def _failures(where: str, found: Mapping[str, Share]) -> list[str]:
     mostly = [key for key, value in found.items() if value.mostly and not value.consistent]
     phrases = [("not for", seldom), ("in most draws, not consistently:", mostly)]
     return [f"{where}{words} {' · '.join(keys)}" for words, keys in phrases if keys]
-
-
-def explained(values: np.ndarray) -> float:
-    """Share of the variance of `values` (draws, levels) that lies between the levels."""
-    between = values.mean(0).var()
-    return float(between / values.var())
 
 
 def bootstrap(statistic, draws: int) -> tuple[float, float]:
