@@ -230,19 +230,11 @@ def screen() -> list[Scheduled]:
     ]
 
 
-def layers(screened: pd.DataFrame) -> list[Scheduled]:
-    """ℓ4, one layer under the best warm-up and the best threshold of the screen, at the rate that
-    is best under it and its neighbours: five starts, 200,000 iterations."""
-    tasks = []
-    for members in (screened.warm_up.gt(0), screened["clip"].gt(0)):
-        best = screened[members].sort_values("final").iloc[0]
-        rates = RATES[4.0, 1]
-        i = rates.index(best.rate)
-        tasks += [
-            Scheduled(4.0, 1, rate, int(best["warm_up"]), float(best["clip"]))
-            for rate in rates[max(i - 1, 0) : i + 2]
-        ]
-    return tasks
+def layers() -> list[Scheduled]:
+    """ℓ4, one layer under the warm-up and the threshold that were best in the screen, at the rate
+    that was best under it and its neighbours: five starts, 200,000 iterations."""
+    best = {(1_000, 0.0): grid(2.15e-3, 4.64e-3, 6), (0, 1.0): grid(4.64e-3, 1e-2, 6)}
+    return [Scheduled(4.0, 1, rate, *kind) for kind, rates in best.items() for rate in rates]
 
 
 def deeper(depth: int) -> list[Scheduled]:
