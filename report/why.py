@@ -14,9 +14,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
+from report.experiments.steepness import DEPTHS, steepness
 from report.figures import depth_colour, label_at
-from report.replications.store import recorded
-from report.schedules import DEPTHS, steepness
+from report.record import lookup
 
 __all__ = ["draw_why", "why_table"]
 
@@ -29,7 +29,7 @@ def why_table() -> pd.DataFrame:
     """A row a loss and depth, at the tuned rate: p, depth, rate, and at `iteration` (T,) the limit
     2/sharpness of one layer's loss there, the effective rates `across` and `along` W_e, and
     `error` (T, d) in the eigendirections of XᵀX/n, the steepest first."""
-    rows = recorded(steepness(), "steepness").values()
+    rows = lookup([task.key for task in steepness()], "steepness").values()
     return pd.DataFrame(
         {name: row.spec[name] for name in ("p", "depth", "rate")}
         | row.series

@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 
 from accel_core.curves import arrival
+from accel_core.statistics import tune
 from accel_core.training import Run, train
-from report import compute, figures, schedules, why
-from report.experiments import ProblemSpec
+from report import figures, why
+from report.experiments import ProblemSpec, frame, schedules, steepness
 
 
 def test_the_figures_rates_are_the_tuned_ones_of_the_papers_grid():
-    tuned = compute.tune(compute.frame("tuned_rates")).set_index(["p", "depth"]).rate
-    for p, rates in schedules.TUNED.items():
+    tuned = tune(frame("tuned_rates")).set_index(["p", "depth"]).rate
+    for p, rates in steepness.TUNED.items():
         assert tuple(tuned[p]) == rates
 
 
@@ -33,7 +34,7 @@ def test_the_effective_rates_are_those_of_a_step():
     run = Run(3, rate=rate, seed=3)
     result = train(problem, run, 1, record_at=[0, 1], states_at=[0])
     W, moved = result.end_to_end[0, 0], np.diff(result.end_to_end[:, 0], axis=0)[0]
-    across, along = schedules._effective(rate, result.states[0], problem.d)
+    across, along = steepness._effective(rate, result.states[0], problem.d)
     gradient, unit = problem.gradient(W[None])[0], W / np.linalg.norm(W)
     parallel = (unit @ gradient) * unit
     step = -(along * parallel + across * (gradient - parallel))
@@ -48,7 +49,7 @@ def test_the_why_figure_has_no_empty_panel_and_a_panel_a_depth():
 
 
 def test_a_recorded_run_cut_at_the_budget_has_completed_it():
-    made = schedules.constant(compute.frame("tuned_rates_fine"), 4.0).set_index(["depth", "rate"])
+    made = schedules.constant(frame("tuned_rates_fine"), 4.0).set_index(["depth", "rate"])
     late, lost = made.loc[(2, 3.09e-4)], made.loc[(1, 1e-3)]
     assert np.isfinite(late.final)  # its starts diverge after 500,000 iterations
     assert lost.final == np.inf  # three of five diverge in the first ten
