@@ -8,12 +8,15 @@ below; iterations are medians over starts, each model at the rate that makes its
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
 from accel_core.curves import arrival, distance_at
+from accel_core.intervals import median_interval
 from report.claims.base import CONDITION, NOT_REPRODUCED, REPRODUCED, Claim, Runs, Verdict, select
+from report.experiments.schedules import BUDGET, constant
 
 SHARE = 0.8  # of the budget
 HALF = 0.5  # of the logarithm of the gain
@@ -63,15 +66,60 @@ def corners(models: pd.DataFrame, budget: int) -> dict[tuple[int, str], pd.Serie
     }
 
 
-def _models(runs: Runs, p: float, momentum: float = 0.0) -> tuple[pd.DataFrame, int]:
-    models = select(runs("schedules"), p=p, momentum=momentum, trimmed=False)
-    budget = int(models.iterations.max())
-    return models[models.iterations.eq(budget)], budget
+def beside(
+    corners: Mapping[tuple[int, str], pd.Series], depth: int, kind: str, budget: int
+) -> dict:
+    """A corner as a row of a table: its schedule and rate, its median iterations, and its speed-up
+    over one layer at a constant rate, paired by start, as far as both are known."""
+    best, base = corners[depth, kind], corners[1, "constant"]
+    pairs = list(zip(base.by_start, best.by_start, strict=True))
+    low = [0.0 if math.isinf(to) else min(of, budget) / to for of, to in pairs]
+    high = [math.inf if math.isinf(of) else of / min(to, budget) for of, to in pairs]
+    schedule = {"constant": "constant", "warm-up": f"warm-up, {best.warm_up:,} steps",
+                "clipped": f"clipped at {best['clip']:g}"}[kind]  # fmt: skip
+    return {"depth": depth, "schedule": schedule, "rate": best.rate, "iterations": best["median"],
+            "speedup": median_interval(low, high)}  # fmt: skip
+
+
+def by_survival(runs: Runs, demanded: Sequence[float] = (0.5, 0.9, 0.99)) -> pd.DataFrame:
+    """Speed-up of `two` and `three` layers at ℓ4 over one at the largest recorded rate that this
+    share of its starts survives: to where that is after `SHARE` of a million iterations (median of
+    the starts that live), each at the rate that is best for it."""
+    sweeps = pd.concat([runs("tuned_rates"), runs("tuned_rates_fine")]).drop_duplicates("key")
+    sweeps = sweeps[sweeps.p.eq(4)]
+    lived = select(runs("survival"), p=4.0, depth=1)
+    budget, rows = int(sweeps.budget.iloc[0]), []
+    for share in demanded:
+        layer = sweeps[sweeps.depth.eq(1) & sweeps.status.eq("completed")]
+        layer = layer[layer.rate.le(limits(lived, share))]
+        layer = layer[layer.rate.eq(layer.rate.max())]
+        at = SHARE * budget
+        target = np.median([distance_at(r.iteration, r.distance, at) for r in layer.itertuples()])
+        row = {"demanded": share, "rate": layer.rate.iloc[0]}
+        for name, depth in (("two", 2), ("three", 3)):
+            reached = sweeps[sweeps.depth.eq(depth)].assign(
+                there=lambda f, target=target: [
+                    arrival(r.iteration, r.distance, target).iterations
+                    if r.status == "completed" else math.inf
+                    for r in f.itertuples()
+                ]
+            )  # fmt: skip
+            row[name] = at / reached.groupby("rate").there.median().min()
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def models_of(runs: Runs, p: float) -> tuple[pd.DataFrame, int]:
+    """Every model and rate that ran for the loss's budget, and the budget: under a schedule, and
+    at the constant rates of the two recorded sweeps."""
+    sweeps = pd.concat([runs("tuned_rates"), runs("tuned_rates_fine")]).drop_duplicates("key")
+    scheduled = select(runs("schedules"), p=p, momentum=0.0, trimmed=False, iterations=BUDGET[p])
+    return pd.concat([constant(sweeps, p), scheduled]), BUDGET[p]
 
 
 def rate_rises(runs: Runs) -> Verdict:
     """With a warm-up one layer's best rate at ℓ4 is at least twice its best constant rate."""
-    at = corners(*_models(runs, 4.0))
+    at = corners(*models_of(runs, 4.0))
     constant, warm = at[1, "constant"].rate, at[1, "warm-up"].rate
     evidence = {"best constant rate": constant, "best rate with a warm-up": warm}
     if warm >= 2 * constant:
@@ -81,7 +129,7 @@ def rate_rises(runs: Runs) -> Verdict:
 
 def gain_left(runs: Runs) -> Verdict:
     """Depth 2 keeps less than half of its gain, in logarithms, when both have a schedule."""
-    at = corners(*_models(runs, 4.0))
+    at = corners(*models_of(runs, 4.0))
     plain, scheduled = (at[1, k]["median"] / at[2, k]["median"] for k in ("constant", "any"))
     evidence = {"gain, both constant": plain, "gain, both scheduled": scheduled}
     if plain <= SAME:
@@ -93,7 +141,7 @@ def gain_left(runs: Runs) -> Verdict:
 
 def squares_gain_nothing(runs: Runs) -> Verdict:
     """At ℓ2 no schedule makes one layer more than a tenth faster."""
-    at = corners(*_models(runs, 2.0))
+    at = corners(*models_of(runs, 2.0))
     gain = at[1, "constant"]["median"] / at[1, "any"]["median"]
     evidence = {"gain of the best schedule": gain}
     if gain <= SAME:
@@ -103,7 +151,7 @@ def squares_gain_nothing(runs: Runs) -> Verdict:
 
 def clipping_is_a_warm_up(runs: Runs) -> Verdict:
     """At ℓ4 clipping makes one layer as fast as a warm-up does, within a factor of 1.5."""
-    at = corners(*_models(runs, 4.0))
+    at = corners(*models_of(runs, 4.0))
     ratio = at[1, "warm-up"]["median"] / at[1, "clipped"]["median"]
     evidence = {"iterations with a warm-up over those with clipping": ratio}
     if max(ratio, 1 / ratio) <= NEAR:
@@ -113,7 +161,7 @@ def clipping_is_a_warm_up(runs: Runs) -> Verdict:
 
 def layer_beats_depth(runs: Runs) -> Verdict:
     """At ℓ4 one layer with a schedule is at least as fast as two and three without one."""
-    at = corners(*_models(runs, 4.0))
+    at = corners(*models_of(runs, 4.0))
     gains = {d: at[d, "constant"]["median"] / at[1, "any"]["median"] for d in (2, 3)}
     evidence = {f"iterations of depth {d}, constant, over one layer's": g for d, g in gains.items()}
     faster = [d for d, g in gains.items() if g >= 1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,7 @@ from accel_core.training import Run, record_points, train
 from report.experiments.problems import ProblemSpec
 from report.experiments.survival import grid
 from report.experiments.tasks import Outcome, Task, Tasks
+from report.record import Row
 
 __all__ = ["EXPERIMENTS", "Scheduled", "constant", "curves"]
 
@@ -126,10 +127,11 @@ def heavy_ball() -> list[Scheduled]:
 def constant(frame: pd.DataFrame, p: float) -> pd.DataFrame:
     """The recorded runs at constant rates as `curves` gives them, cut at the loss's budget: a run
     that diverges later has completed it."""
-    table, budget = [], BUDGET[p]
-    for (depth, rate), group in frame[frame.p.eq(p)].groupby(["depth", "rate"]):
-        distances, at = [], max(group.iteration, key=len)
-        at = at[at <= budget]
+    table, budget, frame = [], BUDGET[p], frame[frame.p.eq(p)]
+    at = max(frame.iteration, key=len)
+    at = at[at <= budget]
+    for (depth, rate), group in frame.groupby(["depth", "rate"]):
+        distances = []
         for iteration, distance in zip(group.iteration, group.distance, strict=True):
             cut = np.full(len(at), np.nan)
             kept = distance[iteration <= budget]
@@ -168,4 +170,11 @@ def tasks() -> list[Scheduled]:
     return [*screen(), *layers(), *deeper(), *squares(), *heavy_ball()]
 
 
-EXPERIMENTS = (Tasks("schedules", tasks, (("schedules", curves),)),)
+def _first(task: Scheduled, row: Row, iterations: int = 30) -> list:
+    """The first iterations of its first start: at the edge of stability round-off grows."""
+    now, kept = replace(task, iterations=iterations, starts=1).run().series, row.series
+    _, ours, theirs = np.intersect1d(now["iteration"], kept["iteration"], return_indices=True)
+    return [("distance", kept["distance 0"][theirs], now["distance 0"][ours])]
+
+
+EXPERIMENTS = (Tasks("schedules", tasks, (("schedules", curves),), _first),)

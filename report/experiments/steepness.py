@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
-from accel_core.sharpness import single_layer_sharpness
+from accel_core.sharpness import single_layer_hessian, single_layer_sharpness
 from accel_core.training import Run, train
 from report import compute
 from report.experiments.problems import ProblemSpec
 from report.experiments.sweeps import Spec
 from report.experiments.tasks import Outcome, Task, Tasks
+from report.record import Row
 
 __all__ = ["DEPTHS", "EXPERIMENTS", "Steepness", "steepness"]
 
@@ -90,4 +93,38 @@ def steepness() -> list[Steepness]:
     return [Steepness(p, depth, TUNED[p][depth - 1]) for p in TUNED for depth in DEPTHS]
 
 
-EXPERIMENTS = (Tasks("steepness", steepness),)
+@dataclass(frozen=True)
+class Asymptote(Task):
+    """How much better conditioned depth makes the loss at its optimum, for one output and balanced
+    layers: κ(H) over κ(P^½ H P^½), P = I + (N−1) W*W*ᵀ/‖W*‖². The flattest direction is served so
+    many times as well at the largest stable step; between 1/N and N."""
+
+    task, names = "Asymptote", ("p", "depth")
+
+    p: float
+    depth: int
+
+    def run(self) -> Outcome:
+        problem = ProblemSpec("ethanol", self.p).build()
+        best = problem.optimum().end_to_end[0]
+        unit = best / np.linalg.norm(best)
+        root = np.eye(len(unit)) + (np.sqrt(self.depth) - 1) * np.outer(unit, unit)
+        hessian = single_layer_hessian(problem, best)
+        plain, deep = (np.linalg.eigvalsh(h) for h in (hessian, root @ hessian @ root))
+        return Outcome({"factor": float(plain[-1] / plain[0] * deep[0] / deep[-1])}, {}, {})
+
+
+def asymptotes() -> list[Asymptote]:
+    """Both losses, two and three layers."""
+    return [Asymptote(p, depth) for p in TUNED for depth in DEPTHS[1:]]
+
+
+def asymptote_table(rows: Sequence[Row]) -> pd.DataFrame:
+    """A row a loss and depth: p, depth, factor."""
+    return pd.DataFrame([{name: r.spec[name] for name in ("p", "depth")} | r.summary for r in rows])
+
+
+EXPERIMENTS = (
+    Tasks("steepness", steepness),
+    Tasks("asymptote", asymptotes, (("asymptote", asymptote_table),)),
+)

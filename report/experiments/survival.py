@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,7 @@ from accel_core.engine.batch import Batch
 from accel_core.training import Run
 from report.experiments.problems import ProblemSpec
 from report.experiments.tasks import Outcome, Task, Tasks
+from report.record import Row
 
 __all__ = ["EXPERIMENTS", "Survival", "survival_table"]
 
@@ -80,4 +81,10 @@ def survival_table(rows: Sequence) -> pd.DataFrame:
     return pd.DataFrame(table)
 
 
-EXPERIMENTS = (Tasks("survival", survival, (("survival", survival_table),)),)
+def _first(task: Survival, row: Row, starts: int = 16) -> list:
+    """Its first few starts."""
+    left = replace(task, starts=starts).run().arrays["diverged_at"]
+    return [("diverged_at", row.arrays["diverged_at"][:starts], left)]
+
+
+EXPERIMENTS = (Tasks("survival", survival, (("survival", survival_table),), _first),)

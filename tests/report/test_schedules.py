@@ -53,4 +53,6 @@ def test_a_recorded_run_cut_at_the_budget_has_completed_it():
     late, lost = made.loc[(2, 3.09e-4)], made.loc[(1, 1e-3)]
     assert np.isfinite(late.final)  # its starts diverge after 500,000 iterations
     assert lost.final == np.inf  # three of five diverge in the first ten
+    early = made.loc[(2, 5e-4)]  # all starts diverge around iteration 124,000
+    assert early.final == np.inf and not np.isfinite(early.distances[0]).all()
     assert arrival(late.iteration, late.distances[0], 2 * late.final).iterations < 200_000
