@@ -77,8 +77,9 @@ def beside(
     high = [math.inf if math.isinf(of) else of / min(to, budget) for of, to in pairs]
     schedule = {"constant": "constant", "warm-up": f"warm-up, {best.warm_up:,} steps",
                 "clipped": f"clipped at {best['clip']:g}"}[kind]  # fmt: skip
+    speedup = 1.0 if best is base else median_interval(low, high)
     return {"depth": depth, "schedule": schedule, "rate": best.rate, "iterations": best["median"],
-            "speedup": median_interval(low, high)}  # fmt: skip
+            "speedup": speedup}  # fmt: skip
 
 
 def by_survival(runs: Runs, demanded: Sequence[float] = (0.5, 0.9, 0.99)) -> pd.DataFrame:
@@ -199,7 +200,7 @@ def limit_is_soft(runs: Runs) -> Verdict:
     return Verdict(NOT_REPRODUCED, evidence, "the limit is sharper")
 
 
-PREDICTIONS = tuple(
+CLAIMS = tuple(
     Claim(name, "ours", "prediction", sentence, "25-is-it-a-warm-up", criterion)
     for name, sentence, criterion in (
         ("schedule-rate-rises",
