@@ -97,11 +97,10 @@ def layers() -> list[Scheduled]:
 
 
 def deeper() -> list[Scheduled]:
-    """ℓ4, two layers under a warm-up as long as the way out of zero, and under a threshold that
-    binds at the start alone; three layers at a constant rate between two of the record."""
-    kinds = ((10_000, 0.0), (0, 1.0))
-    two = [Scheduled(4.0, 2, r, *kind) for kind in kinds for r in grid(3.16e-4, 6.81e-4, 6)]
-    return [*two, Scheduled(4.0, 3, 2.15e-4)]
+    """ℓ4, two layers under a warm-up as long as the way out of zero, and under a threshold, at
+    higher rates once the first three had ended at the highest."""
+    warm = [Scheduled(4.0, 2, rate, 10_000) for rate in grid(3.16e-4, 6.81e-4, 6)]
+    return warm + [Scheduled(4.0, 2, rate, 0, 1.0) for rate in grid(3.16e-4, 2.15e-3, 6)]
 
 
 def squares() -> list[Scheduled]:
