@@ -37,7 +37,7 @@ def compared(
     """Parts of these runs, by problem; `cheap`: multiplications of a run computed as a whole."""
     groups: dict[tuple, list[Spec]] = {}
     for spec in specs:
-        kind = (spec.problem, spec.run.bias, spec.run.rule.rotation_equivariant)
+        kind = (spec.problem, spec.run.bias, spec.run.in_eigenbasis)
         groups.setdefault(kind, []).append(spec)
     for members in groups.values():
         digest = members[0].digest()

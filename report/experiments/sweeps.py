@@ -59,7 +59,7 @@ class Spec(Work):
         groups: dict[tuple, list[Spec]] = {}
         for spec in works:
             run = spec.run
-            kind = (spec.problem, spec.iterations, run.bias, run.rule.rotation_equivariant)
+            kind = (spec.problem, spec.iterations, run.bias, run.in_eigenbasis)
             groups.setdefault(kind, []).append(spec)
         pieces = []
         for members in groups.values():
