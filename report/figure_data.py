@@ -6,7 +6,9 @@ and the book's Sphinx extension takes them out. Stored outputs lack them.
 
 from __future__ import annotations
 
+import html
 import io
+import re
 from collections.abc import Iterable
 
 import numpy as np
@@ -119,11 +121,18 @@ def summary(table: pd.DataFrame) -> dict[str, str]:
     for name in table.columns.difference(OWN, sort=False):
         values = table[name].dropna().unique()
         if len(values):
-            lines[name.replace("_", " ")] = _listed(values)
+            lines[name.replace("_", " ")] = _harmless(_listed(values))
     lines["computed"] = " to ".join(dict.fromkeys((made.min(), made.max())))
     if (seconds := table["core seconds"]).notna().all():
         lines["cost"] = f"{seconds.sum() / 60:.3g} core-minutes"
-    return lines | {name: "; ".join(table[name].unique()) for name in ("machine", "versions")}
+    told = {name: "; ".join(table[name].unique()) for name in ("machine", "versions")}
+    return lines | {name: _harmless(text) for name, text in told.items()}
+
+
+def _harmless(text: str) -> str:
+    """What a record says, as a page may show it: no markup of its own, on one line."""
+    line = html.escape(" ".join(text.split()), quote=False)
+    return re.sub(r"([\\`\[\]{}|])", r"\\\1", line)
 
 
 def _listed(values: np.ndarray) -> str:

@@ -15,7 +15,7 @@ import zipfile
 import zlib
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +53,7 @@ class Absent(Exception):
     """A folder does not hold a data set, or not all of it."""
 
 
+LARGEST = 100_000_000  # bytes; MNIST's training images are 47 million
 _DAMAGED = (OSError, EOFError, RuntimeError, NotImplementedError, zlib.error, zipfile.BadZipFile)
 
 
@@ -74,12 +75,23 @@ def _checked(content: bytes, file: str, path: Path) -> bytes:
     return content
 
 
+def _bounded(file: IO[bytes], path: Path) -> bytes:
+    """All of an unpacked file: no published one is larger, and a few bytes can unpack to many."""
+    content = file.read(LARGEST + 1)
+    if len(content) > LARGEST:
+        raise DataCorrupted(
+            path, f"it unpacks to more than {LARGEST:,} bytes: no published file is"
+        )
+    return content
+
+
 def _content(path: Path, file: str) -> bytes:
     """The checked content of `path`, gzipped or not, which is to be `file` of `CHECKSUMS`."""
     try:
         content = path.read_bytes()
         if content.startswith(b"\x1f\x8b"):
-            content = gzip.decompress(content)
+            with gzip.open(path) as packed:
+                content = _bounded(packed, path)
     except _DAMAGED as error:
         raise DataCorrupted(path, f"it cannot be read ({error})") from error
     return _checked(content, file, path)
@@ -108,7 +120,8 @@ def _members(path: Path, files: Iterable[str]) -> list[bytes]:
                 found = [name for name in names if PurePosixPath(name).name == wanted]
                 if len(found) != 1:
                     raise DataCorrupted(path, f"it holds {len(found)} files {wanted}, not one")
-                contents.append(_checked(archive.read(found[0]), file, path))
+                with archive.open(found[0]) as member:
+                    contents.append(_checked(_bounded(member, path), file, path))
             return contents
     except _DAMAGED as error:
         raise DataCorrupted(path, f"not a zip that can be read ({error})") from error

@@ -179,3 +179,10 @@ def test_small_text_makes_the_phone_figure_narrower_so_that_it_is_enlarged(figur
     figure.axes[0].text(0.5, 0.5, "tiny", fontsize=5)
     width = float(re.search(r'width="([\d.]+)pt"', figure_data.for_phone(figure))[1])
     assert 5 * figure_data.PHONE_PIXELS / width >= 0.9 * figure_data.LEGIBLE
+
+
+def test_what_a_record_says_of_its_machine_is_no_markup_on_the_page():
+    said = "x86_64 <script>alert(1)</script> | [a](javascript:b) {eval-rst}`c`\n2 cores"
+    shown = figure_data._harmless(said)
+    assert shown.startswith("x86_64 &lt;script&gt;") and "\n" not in shown
+    assert not re.search(r"(?<!\\)[|\[\]{}`]", shown)
