@@ -141,6 +141,20 @@ def check(
     return int(failed)
 
 
+def campaign(kills: int, corruptions: int, out: str | None = None) -> int:
+    """Try accidents on small recordings and copies: kills, races, refusals, damaged files.
+
+    Ends with a table; its status is 1 where one went unnoticed, lost a run, or left a process.
+    """
+    from report.campaign import campaign as tried
+
+    table = tried(kills, corruptions)
+    print(table.to_string(index=False))
+    if out:
+        table.to_csv(out, index=False, lineterminator="\n")
+    return int(table[["unnoticed", "lost", "processes left"]].to_numpy().any())
+
+
 def runs(table: str):
     """Former name of `experiments.recorded`."""
     from report.experiments import recorded
@@ -254,6 +268,10 @@ def parser() -> argparse.ArgumentParser:
         help="say what there is to compute, "
         "how long it would take, and how much memory; compute nothing",
     )
+    trying = add(campaign)
+    trying.add_argument("--kills", type=int, default=9, help="recordings that are killed")
+    trying.add_argument("--corruptions", type=int, default=40, help="files that are damaged")
+    trying.add_argument("--out", metavar="CSV", help="write the table here, too")
     for function in (pdf, slides, readme, outputs, costs):
         add(function)
     return top

@@ -59,6 +59,10 @@ class Row:
                 h.update(name.encode() + b"\0" + np.asarray(group[name], "<f8").tobytes())
         return h.hexdigest()
 
+    def numbers(self) -> str:
+        """Digest of what the run is and gave: not of when and where it was computed."""
+        return replace(self, provenance={}).checksum()
+
     def contradiction(self) -> str | None:
         """What does not fit together in the row, if anything: its key is the hash of its
         specification; how it ended, its last point, `final` and `diverged_at` say the same."""

@@ -52,6 +52,10 @@ class Convolution(Work):
     def digest(self) -> str:
         return digits()[1]
 
+    def images(self) -> Digits:
+        """What it is trained and evaluated on."""
+        return digits()[0]
+
     @classmethod
     def session(cls, works: Sequence[Convolution]) -> Steps:
         return Steps(*works)
@@ -63,7 +67,7 @@ class Steps:
     def __init__(self, work: Convolution):
         from accel_core.mnist import Training
 
-        self.work, self.training = work, Training(work.of, digits()[0])
+        self.work, self.training = work, Training(work.of, work.images())
 
     @property
     def done(self) -> int:

@@ -6,6 +6,7 @@ import hashlib
 import io
 from dataclasses import asdict, dataclass
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 
@@ -60,15 +61,18 @@ def rows(table: str) -> tuple[np.ndarray, np.ndarray]:
     return data.standardized()
 
 
-@lru_cache(maxsize=1)
-def kept_moments() -> dict[str, Moments]:
+@lru_cache(maxsize=2)
+def kept_moments(path: Path | None = None) -> dict[str, Moments]:
     """The second moments that the project keeps, by table. Raises `RecordError` where the file is
     not the one whose checksum stands beside it."""
-    if not MOMENTS.exists():
+    path = path or MOMENTS
+    beside = path.with_suffix(".sha256")
+    if not (path.exists() or beside.exists()):
         return {}
-    content, beside = MOMENTS.read_bytes(), MOMENTS.with_suffix(".sha256")
-    if not beside.exists() or hashlib.sha256(content).hexdigest() != beside.read_text().strip():
-        raise RecordError(f"{MOMENTS} does not have the checksum in {beside.name}: {_REMEDY}")
+    content = path.read_bytes() if path.exists() else b""
+    listed = beside.read_bytes().strip() if beside.exists() else b""
+    if hashlib.sha256(content).hexdigest().encode() != listed:
+        raise RecordError(f"{path} does not have the checksum in {beside.name}: {_REMEDY}")
     with np.load(io.BytesIO(content)) as file:
         return {
             t: Moments(**{f: file[f"{t}/{f}"] for f in ("xx", "xy", "yy", "x", "y")},

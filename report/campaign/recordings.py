@@ -1,0 +1,79 @@
+"""Small recordings of every kind of run: what the campaign kills."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from accel_core.rules import Adam, GradientDescent
+from report import compute, record
+from report.disk import DiskError
+from report.experiments.convolutional import Convolution, Figure
+from report.experiments.sweeps import Sweep
+from report.experiments.tasks import Outcome, Task, Tasks
+
+__all__ = ["EXPERIMENTS", "KINDS", "SWEEP", "recording"]
+
+
+@dataclass(frozen=True)
+class Walk(Task):
+    """A random walk, slowly."""
+
+    task, names = "Walk", ("seed",)
+    seed: int
+
+    def run(self) -> Outcome:
+        time.sleep(0.05)
+        steps = np.random.default_rng(self.seed).standard_normal(100)
+        return Outcome({}, {"walk": np.cumsum(steps)}, {})
+
+
+class Small(Convolution):
+    """The convolutional network on a few images of noise."""
+
+    def digest(self) -> str:
+        return "noise"
+
+    def images(self):
+        from accel_core.mnist import Digits
+
+        rng = np.random.default_rng(0)
+        images, labels = rng.integers(0, 256, (60, 28, 28), np.uint8), rng.integers(0, 10, 60)
+        return Digits.tutorial(images[:50], labels[:50], images[50:], labels[50:], held_out=0)
+
+
+class Networks(Figure):
+    """A few short runs of it."""
+
+    name, partial = "network", False
+
+    def specs(self) -> list[Convolution]:
+        from accel_core.mnist import Convolutional
+
+        few = {"factored": True, "steps": 12, "batch": 16, "evaluate_every": 9, "data": "noise"}
+        return [Small(Convolutional(seed=seed, **few)) for seed in range(2)]
+
+
+SWEEP = Sweep("sweep", 15_000, p=(2.0,), depth=(1, 2), rate=(1e-4, 1e-3, 0.5), seeds=(0, 1),
+              rule=(GradientDescent(), Adam()))  # fmt: skip
+EXPERIMENTS = {e.name: e for e in (SWEEP, Tasks("tasks", lambda: [Walk(i) for i in range(40)]),
+                                   Networks())}  # fmt: skip
+KINDS = tuple(EXPERIMENTS)
+
+
+def recording() -> None:
+    """Records one kind of runs into a folder: the command line of the processes that are killed."""
+    folder, kind, workers = sys.argv[1:]
+    os.environ.pop("CI", None)
+    record.COMMITTED, compute.CHECKPOINT = Path(folder) / "book", 0.2
+    source = EXPERIMENTS[kind]
+    try:
+        compute.compute(source.specs(), kind, workers=int(workers), progress=False)
+        compute.promote(source)
+    except DiskError as error:
+        sys.exit(str(error))

@@ -1,0 +1,52 @@
+"""Accidents on purpose: a small campaign finds nothing lost, unnoticed or left behind."""
+
+import numpy as np
+import pytest
+
+from report.__main__ import main
+from report.campaign import Tally, campaign, corruptions
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("ACCEL_CACHE", str(tmp_path))
+    monkeypatch.delenv("CI", raising=False)
+
+
+def test_a_small_campaign_loses_nothing_and_misses_nothing():
+    table = campaign(kills=2, corruptions=20, kinds=("sweep",))
+    assert table.tried.sum() == 2 + 2 + 20
+    assert not table[["unnoticed", "lost", "processes left"]].to_numpy().any(), table.to_string()
+    assert (table["made good"] + table.detected == table.tried).all()
+
+
+@pytest.mark.parametrize(
+    ("how", "outcome"), [("flip", "unnoticed"), ("double", "unnoticed"), ("drop", "detected")]
+)
+def test_what_nobody_checks_goes_unnoticed(how, outcome, tmp_path, monkeypatch):
+    """A file that is read as it is: the campaign says so."""
+
+    def unchecked(folder, copy, rng):
+        path = copy / "file.parquet"
+        path.write_bytes(b"as it is")
+
+        def look():
+            if not path.exists():
+                raise corruptions.RecordError("gone")
+            return path.read_bytes()
+
+        return path, look
+
+    monkeypatch.setitem(corruptions._COPIES, "shard", unchecked)
+    found, _ = corruptions.outcome_of(how, "shard", tmp_path, np.random.default_rng(0))
+    assert found == outcome
+
+
+def test_the_command_fails_where_something_is_lost(monkeypatch, capsys, tmp_path):
+    tally = Tally()
+    tally.add("SIGKILL", "sweep", "made good", "the next recording")
+    tally.add("SIGKILL", "sweep", "lost", left=2)
+    monkeypatch.setattr("report.campaign.campaign", lambda kills, corruptions: tally.table())
+    out = tmp_path / "table.csv"
+    assert main(["campaign", "--kills", "2", "--out", str(out)]) == 1
+    assert out.read_text().splitlines()[1] == "SIGKILL,sweep,2,1,0,the next recording,0,1,2"
