@@ -247,26 +247,3 @@ def _provenance(works: Sequence[Work]) -> dict:
         "library": software()["library"],
         "source": software()["accel_core"],
     }
-
-
-def __getattr__(name: str):
-    # former names, for modules not yet moved
-    from report import experiments
-
-    def run_table(rows: dict[str, Row]):
-        import pandas as pd
-
-        frames = [
-            e.table(rows)
-            for e in experiments.found().values()
-            if rows.keys() <= {w.key for w in e.specs()}
-        ]
-        return frames[0] if frames else pd.DataFrame()
-
-    def shown_specs(name, rows):
-        return experiments.experiment(name).drawn(rows)
-
-    former = {"frame": experiments.frame, "run_table": run_table, "shown_specs": shown_specs}
-    if name not in former:
-        raise AttributeError(name)
-    return former[name]

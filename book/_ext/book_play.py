@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from accel_core.models import Architecture
-from report import compute, figures
+from report import experiments, figures
 from report.experiments import experiment
 
 __all__ = ["data", "setup"]
@@ -57,7 +57,7 @@ def _quadratic() -> dict:
 
 def data() -> dict:
     """What the script holds, by loss."""
-    frame = compute.frame(SWEEP)
+    frame = experiments.frame(SWEEP)
     found = {"l2": {"problem": _quadratic()}, "l4": {}}
     for p, name in LOSSES.items():
         found[name]["runs"] = [_run(run) for run in frame[frame.p == p].itertuples()]

@@ -21,7 +21,8 @@ from accel_core.problem import Problem
 from accel_core.training import Run, train
 from report import paths
 from report.bench.engines import ENGINES, Case, limits
-from report.experiments import GRID, rows
+from report.experiments import GRID
+from report.experiments.problems import rows
 
 RESULT = paths.DATA / "bench.csv"
 REPEATS = 7

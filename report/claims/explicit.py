@@ -12,7 +12,7 @@ from accel_core.rules import AdaDelta, AdaGrad, Adam
 from report.claims import printed, races
 from report.claims.base import OUTCOMES, REPRODUCED, Claim, Runs, Verdict, select
 from report.claims.races import Race
-from report.experiments import ADADELTA, ADAGRAD, ADAM
+from report.experiments.explicit import ADADELTA, ADAGRAD, ADAM
 
 CHAPTER = "22-explicit-acceleration"
 FIGURE = "Section 8, figures of explicit acceleration and of Adam"

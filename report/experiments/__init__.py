@@ -105,18 +105,3 @@ def runs(profile: str, iterations: int = SMOKE) -> Callable[[str], pd.DataFrame]
         return small.table(compute.fresh(small.specs()))
 
     return table
-
-
-def __getattr__(name: str):
-    # former names, for modules not yet moved
-    from report.experiments import problems
-
-    if name == "EXPERIMENTS":
-        return {n: e for n, e in found().items() if isinstance(e, Sweep | Together)}
-    places = {"ADADELTA": "explicit", "ADAGRAD": "explicit", "ADAM": "explicit",
-              "IMPLIED": "printed_l4", "FINER": "tuned_rates"}  # fmt: skip
-    if name == "rows":
-        return problems.rows
-    if name not in places:
-        raise AttributeError(name)
-    return getattr(importlib.import_module(f"{__name__}.{places[name]}"), name)

@@ -19,8 +19,7 @@ from accel_core.intervals import median_interval
 from accel_core.problem import Problem
 from accel_core.statistics import distance_at, gain_at_budget, speedup, tune
 from accel_core.training import Run, record_points, train
-from report import compute
-from report.experiments import ProblemSpec
+from report.experiments import ProblemSpec, frame
 from report.record import Row
 from report.replications.levy_wang import parts
 from report.replications.store import Outcome, Task
@@ -308,7 +307,7 @@ def walked(rows: Sequence[Row], order: str, budget: int | None = None) -> pd.Dat
         if budget and setting.budget == PAPERS:
             continue
         if setting.budget == PAPERS:
-            tuned = compute.frame("tuned_rates")
+            tuned = frame("tuned_rates")
             runs, at = tuned[tuned.p == setting.p], PAPERS
         else:
             at, trained = budget or setting.budget, budget or max(setting.budget, MEDIUM)

@@ -7,11 +7,11 @@ from made_up_runs import axis, table
 
 from accel_core.datasets import DataUnavailable
 from accel_core.intervals import Estimate
-from report import compute, experiments, record, tables
+from report import compute, experiments, tables
 from report.claims import printed, races
 from report.claims.explicit import CLAIMS
 from report.claims.races import Race
-from report.experiments import IMPLIED, experiment
+from report.experiments.printed_l4 import IMPLIED
 from report.figures import printed_curve
 
 BUDGET = 100_000
@@ -129,8 +129,7 @@ def test_a_misspelt_profile_is_refused():
 
 
 def test_the_rates_that_the_printed_curves_demand_are_those_that_were_run():
-    rows = record.committed().find(spec.key for spec in experiment("printed_l4").specs())
-    runs = compute.run_table(rows)
+    runs = experiments.recorded("printed_l4")
     heavy = runs[runs.rule.eq("Momentum(beta=0.9, nesterov=False)")]
     for depth, rate in IMPLIED.items():
         curve = printed_curve("fig4_l4", f"depth{depth}")

@@ -8,7 +8,7 @@ from accel_core.initializers import EndToEndOf, NearZero
 from accel_core.models import Architecture, end_to_end
 from report.claims import emulation
 from report.claims.base import CONDITION, NOT_REPRODUCED, REPRODUCED, UNTESTED
-from report.experiments import EXPERIMENTS
+from report.experiments import experiment
 
 BUDGET = 250_000
 
@@ -147,7 +147,7 @@ def test_missing_runs_are_no_verdict():
 def test_the_models_of_the_criteria_are_those_of_the_registry():
     held = {
         (s.problem.p, s.run.depth, s.run.width, repr(s.run.rule), repr(s.run.start))
-        for s in EXPERIMENTS["emulation"].specs()
+        for s in experiment("emulation").specs()
     }
     judged = {
         (p, m["depth"], m.get("width", 1), m["rule"], m.get("start", repr(NearZero(0.01))))

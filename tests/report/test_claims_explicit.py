@@ -5,7 +5,7 @@ from made_up_runs import PRINTED, printed_on, table
 
 from report.claims import explicit, races
 from report.claims.base import CONDITION, NOT_REPRODUCED, REPRODUCED, UNTESTED
-from report.experiments import EXPERIMENTS
+from report.experiments import experiment
 
 LONG, SHORT = 1_000_000, 200_000
 ADAGRAD, ADADELTA, DEEP = "adagrad_depth1", "adadelta_depth1", "gd_depth3"
@@ -154,15 +154,15 @@ def test_fewer_starts_than_the_protocols_are_no_verdict():
 
 def test_the_models_of_the_criteria_are_those_of_the_registry():
     for name, rules in explicit.LAYERS.items():
-        specs = EXPERIMENTS[name].specs()
+        specs = experiment(name).specs()
         assert {repr(s.run.rule) for s in specs if s.run.depth == 1} == set(rules.values())
         deep = {(s.run.depth, repr(s.run.rule)) for s in specs if s.run.depth > 1}
         assert deep == {(explicit.DEEP["depth"], explicit.DEEP["rule"])}
     for name, rule in explicit.ADAMS.items():
-        assert {repr(s.run.rule) for s in EXPERIMENTS[name].specs()} == {rule}
+        assert {repr(s.run.rule) for s in experiment(name).specs()} == {rule}
 
 
 def test_depth_3_under_gradient_descent_is_computed_once():
-    tuned = {spec.key for spec in EXPERIMENTS["tuned_rates"].specs()}
-    deep = [spec for spec in EXPERIMENTS["explicit"].specs() if spec.run.depth == 3]
+    tuned = {spec.key for spec in experiment("tuned_rates").specs()}
+    deep = [spec for spec in experiment("explicit").specs() if spec.run.depth == 3]
     assert deep and {spec.key for spec in deep} <= tuned

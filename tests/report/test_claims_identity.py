@@ -6,7 +6,7 @@ from made_up_runs import PRINTED, axis, printed_on, run, table
 
 from report.claims import identity, races
 from report.claims.base import CONDITION, NOT_REPRODUCED, REPRODUCED, UNTESTED
-from report.experiments import EXPERIMENTS
+from report.experiments import experiment
 
 BUDGET = 100_000
 
@@ -128,7 +128,7 @@ def test_missing_width_is_no_verdict():
 
 def test_the_models_of_the_criteria_are_those_of_the_registry():
     for name, width in ((identity.EXPERIMENT, 1), (identity.WIDE, 128)):
-        models = {(s.run.depth, s.run.width, repr(s.run.start)) for s in EXPERIMENTS[name].specs()}
+        models = {(s.run.depth, s.run.width, repr(s.run.start)) for s in experiment(name).specs()}
         assert models == {
             (m["depth"], width if m["depth"] > 1 else 1, m["start"])
             for m in identity.CURVES.values()

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from accel_core.intervals import Estimate
-from report.__main__ import runs
 from report.claims import CLAIMS, OUTCOMES, SOURCES, Claim, Verdict, table, tuned_rates
 from report.claims.page import MARKS, NAMES, number, page, summary
+from report.experiments import recorded as runs
 
 
 def fixed(id, source, outcome, condition="", **evidence):

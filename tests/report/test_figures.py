@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from report import compute, figure_data, figures
+from report import experiments, figure_data, figures
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_a_page_offers_them_below_the_figure(figure, tmp_path):
 
 
 def test_a_figure_s_runs_are_those_drawn(figure):
-    table = compute.frame("tuned_rates")
+    table = experiments.frame("tuned_rates")
     drawn = table[(table.depth == 2) & (table.p == 4) & (table.rate == 1e-5)]
     figures.curves(figure.axes[0], drawn, "C0")
     figures.curves(figure.axes[1], drawn[:2], "C1")  # again: listed once

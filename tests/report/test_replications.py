@@ -424,7 +424,7 @@ def test_distances_are_no_smaller_than_round_off():
     cell = replace(walk.LEVY_WANG.cell(4), start="near_zero")
     distance = np.tile([1.0, 0.0, np.nan], (24, 1))
     summary = {"optimum": 0.5, "diverged_at": [None] * 24}
-    row = Row("k", cell.resolved(), summary, {"iteration": np.arange(3)}, {"distance": distance})
+    row = Row("k", cell.spec(), summary, {"iteration": np.arange(3)}, {"distance": distance})
     least = walk.FLOOR / 2
     assert [d.tolist() for d in walk.run_tables([row], least=walk.FLOOR).distance] == (
         [[1.0, least]] * 24
