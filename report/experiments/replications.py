@@ -75,7 +75,7 @@ EXPERIMENTS = (
     _tasks("levy_wang_raised", "levy_wang:raised", {"levy_wang_raised": "levy_wang:table"},
            part=_draw),
     _tasks("levy_wang_starts", "starts:checks", {"levy_wang_starts": "starts:table"}),
-    _tasks("bursts", "bursts:traces", {}, part=_trace),
+    _tasks("bursts", "bursts:traces", {"bursts": "bursts:trace_table"}, part=_trace),
     _tasks("landscape", "bursts:landscapes", {"landscape": "bursts:landscape_table"}),
     _tasks("walk", "walk:cells",
            {"walk": "walk:run_tables", "walk_factorial": "walk:factorial_table"}, part=_cell),
