@@ -1,0 +1,42 @@
+"""Copies of this project, for tests that change what it is made of."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+NEEDED = ("accel_core", "report", "book/record", "book/data", "book/reference")
+
+
+def clone(folder, *more):
+    """What `make book` needs of this project but for the chapters, and these files and folders, in
+    a folder, with the environment of this one."""
+    ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
+    for name in (*NEEDED, "Makefile", "requirements.txt", "pyproject.toml", *more):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, folder / name, ignore=ignored, dirs_exist_ok=True)
+        else:
+            shutil.copy2(ROOT / name, folder / name)
+    (folder / "notebooks").mkdir(exist_ok=True)
+    (folder / ".venv").mkdir()
+    (folder / ".venv" / "bin").symlink_to(ROOT / ".venv" / "bin")
+    (folder / ".venv" / ".ready").touch()  # or make would install this copy there
+    return folder
+
+
+def run(folder, *command, **variables):
+    """The command in the copy, with its own packages and cache: finished, with what it said."""
+    env = os.environ | {"PYTHONPATH": str(folder), "ACCEL_CACHE": str(folder / "cache")}
+    env["PATH"] = f"{ROOT / '.venv' / 'bin'}{os.pathsep}{env['PATH']}"
+    env |= variables
+    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
+
+
+def written(page):
+    """File → content, of the code blocks of a page that name theirs in a caption."""
+    text = (ROOT / "book" / page).read_text(encoding="utf8")
+    block = r"^(`{3,})\{code-block\} \w+\n:caption: (\S+)\n\n(.*?)^\1$"
+    return {name: content for _, name, content in re.findall(block, text, re.M | re.S)}
