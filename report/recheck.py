@@ -29,7 +29,7 @@ __all__ = ["Again", "Checked", "compare", "compute_again", "recheck", "status"]
 
 #: Relative deviation up to which a curve is the recorded one: tasks keep 17 binary digits.
 SAME = 1e-5
-COUNT = 6  # runs of an experiment that a page computes again in parts
+OTHERS = 3  # runs, of all that an experiment has, that a page computes again in parts
 
 
 @dataclass(frozen=True)
@@ -71,23 +71,27 @@ def _agree(comparisons: Iterable[Compared]) -> tuple[int, float]:
 
 
 def drawn(
-    source: Experiment, rows: dict[str, Row], rng: np.random.Generator, count: int = COUNT
+    source: Experiment,
+    rows: dict[str, Row],
+    rng: np.random.Generator,
+    shown: int | None = None,
+    others: int = OTHERS,
 ) -> list[Work]:
-    """Runs drawn by lot: half of them among those that the pages draw, half among all, for every
-    one takes part in some number on a page."""
-    shown = list(source.drawn(rows))
+    """Runs to compute again: those that the pages draw (`shown` of them by lot, where there are
+    more; by default what the experiment says), and by lot some of all, for every run takes part in
+    some number on a page."""
+    shown = source.checked if shown is None else shown
     every = [work for work in source.specs() if work.key in rows]
-    lots = [(shown, -(-count // 2)), (every, count // 2)]
+    lots = [(list(source.drawn(rows)), shown), (every, others)]
     return list(
         dict.fromkeys(among[i] for among, n in lots for i in rng.permutation(len(among))[:n])
     )
 
 
-def status(
-    profile: str, names: Iterable[str], count: int = COUNT, seed: int | None = None
-) -> Status:
-    """The status cell of a chapter: computes parts of a few recorded runs of these experiments
-    again, and the kept second moments that they come from. Raises `RecordError` where they differ.
+def status(profile: str, names: Iterable[str], seed: int | None = None) -> Status:
+    """The status cell of a chapter: computes parts of recorded runs of these experiments again
+    (`drawn`), and the kept second moments that they come from. Raises `RecordError` where they
+    differ.
     """
     if profile != "paper":
         return status_cell(left_out={"the record": "the profile smoke looks nothing up"})
@@ -95,7 +99,7 @@ def status(
     for name in names:
         source = experiment(name)
         rows = compute.lookup(source.specs())
-        works = drawn(source, rows, rng, count)
+        works = drawn(source, rows, rng)
         try:
             for table in sorted(_tables(works)):
                 check_moments(table)

@@ -42,6 +42,8 @@ class Experiment:
     name: str
     #: whether the record takes what there is of it
     partial: ClassVar[bool] = False
+    #: how many of the runs that the pages draw, at most, a page computes again in parts
+    checked: ClassVar[int] = 3
 
     def specs(self) -> Sequence[Work]:
         """Every run of the experiment."""

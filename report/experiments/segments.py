@@ -1,10 +1,11 @@
 """Recorded sweep runs computed again in parts: the beginning of each, a segment further on, every
 loss from the end-to-end matrix kept beside it, and, where that is cheap, the whole run.
 
-Round-off differs between processors, and an unstable run amplifies it. So a twin goes along whose
-parameters are disturbed again at every recorded point, far more than round-off does: what differs
-by no more than a few times what the twin does is the same run, and where the twin is elsewhere
-nothing can be compared any more.
+Round-off differs between processors, and an unstable run amplifies it. So twins go along whose
+parameters are disturbed again at every recorded point, far more than round-off does. The largest
+distance of any of them so far measures how much this run amplifies: what differs by less than a
+generous multiple of it is the same run (how much a given disturbance grows is itself a matter of
+luck), and where a twin has left the run nothing can be compared any more.
 """
 
 from __future__ import annotations
@@ -26,9 +27,11 @@ SAME_TABLE = 1e-5  # where the table's digits differ: another source of the same
 FIRST = 1_000  # iterations computed again from the start
 LATER = 500  # iterations of the segment further on
 CHEAP = 4e9  # multiplications: what a whole run may cost, about two seconds
-NUDGE = 1e-13  # relative disturbance of the twin
-AMPLIFIED = 10.0  # the twin's distance, times this, is allowed
-LOST = 1e-3  # where the twin is so far away nothing is compared
+TWINS = 3
+NUDGE = 1e-13  # relative disturbance of a twin
+AMPLIFIED = 1e3  # the twins' largest distance, times this, is allowed
+LOST = 1e-5  # where a twin is so far away nothing is compared
+LEFT = 0.02  # of the iteration at which a run diverges, relative: the last steps are the wildest
 
 
 def compared(
@@ -111,48 +114,59 @@ def _advanced(specs, rows, flats, begins, steps, allowed) -> Iterable[Compared]:
     """Advances the runs from given parameters and compares losses at the recorded points on the
     way, and the iteration at which a run diverges."""
     problem, runs = specs[0].problem.build(), [spec.run for spec in specs]
-    batch, twin = Batch(problem, runs), Batch(problem, runs)
-    for each in (batch, twin):
-        for i, flat in enumerate(flats):
-            each.place(i, flat)
+    n, batch, twins = len(runs), Batch(problem, runs), Batch(problem, runs * TWINS)
+    for i, flat in enumerate(flats * TWINS):
+        twins.place(i, flat)
+        if i < n:
+            batch.place(i, flat)
     curves, ends = [], []
     for spec, begin in zip(specs, begins, strict=True):
         row = rows[spec.key]
         times, left = row.series["iteration"].astype(int) - begin, row.summary["diverged_at"]
         curves.append(dict(zip(times.tolist(), row.series["loss"].tolist(), strict=True)))
-        ends.append(None if left is None else left - begin)
+        # what diverges is given the time to do so a little later
+        ends.append(np.inf if left is None else int(left * (1 + LEFT)) + 1 - begin)
     stops = {t for curve in curves for t in curve if 0 <= t <= steps}
-    stops |= {left for left in ends if left is not None and left <= steps}
-    moved = np.zeros(len(specs))
+    stops |= {end for end in ends if end <= steps * (1 + LEFT) + 1}
+    moved = np.zeros(n)
     for stop in sorted(stops):
-        _nudge(twin)
-        for each in (batch, twin):
+        _nudge(twins)
+        for each in (batch, twins):
             each.advance(stop - each.done)
-        losses, others = _losses(batch), _losses(twin)
+        losses, others = _losses(batch), _losses(twins)
         for i, spec in enumerate(specs):
-            begin, left = begins[i], ends[i]
-            if moved[i] > LOST or (left is not None and stop > left):
+            if moved[i] > LOST or stop > ends[i]:
                 continue
-            if i in losses:
-                moved[i] = max(moved[i], abs(others.get(i, np.inf) / losses[i] - 1))
-            elif i in others:
+            near = [others.get(j) for j in range(i, n * TWINS, n)]
+            gone = {int(batch.diverged[i]), *map(int, twins.diverged[i::n])}
+            if len(gone) > 1 and not _close(gone):
                 moved[i] = np.inf
+            elif i in losses:
+                moved[i] = max(moved[i], *(abs(loss / losses[i] - 1) for loss in near))
             if moved[i] > LOST:
                 continue
-            gone, bound = int(batch.diverged[i]), allowed + AMPLIFIED * moved[i]
-            if (left == stop or gone >= 0) and gone == twin.diverged[i]:
-                ours, theirs = (np.inf if t in (None, -1) else t + begin for t in (gone, left))
-                if ours != theirs or left == stop:
-                    yield Compared(spec, "the divergence, at iteration", theirs, ours, 0.0)
-            elif i in losses and stop in curves[i]:
-                what = f"the loss at iteration {stop + begin}"
+            if max(gone) >= 0 or stop == ends[i]:
+                left = rows[spec.key].summary["diverged_at"]
+                ours = begins[i] + max(gone) if max(gone) >= 0 else np.inf
+                theirs = np.inf if left is None else left
+                bound = LEFT if np.isfinite(ours + theirs) else 0.0
+                yield Compared(spec, "the divergence, at iteration", theirs, ours, bound)
+                ends[i] = -1  # told once
+            elif stop in curves[i]:
+                what = f"the loss at iteration {stop + begins[i]}"
+                bound = allowed + AMPLIFIED * moved[i]
                 yield Compared(spec, what, curves[i][stop], losses[i], bound)
 
 
+def _close(iterations: set[int]) -> bool:
+    """Whether runs that diverge do so at about the same iteration; one that does not counts -1."""
+    return min(iterations) >= 0 and max(iterations) <= (1 + LEFT) * min(iterations)
+
+
 def _nudge(batch: Batch) -> None:
-    """Disturbs all parameters a little, each to one side or the other."""
+    """Disturbs every parameter a little, to one side or the other by lot."""
     state = batch.state()
-    signs = (-1.0) ** (np.arange(len(state["theta"])) + batch.done)
+    signs = np.random.default_rng(batch.done).choice([-1.0, 1.0], len(state["theta"]))
     batch.restore(state | {"theta": state["theta"] * (1 + NUDGE * signs)})
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -126,6 +127,7 @@ class _Sweeps(Experiment):
     """What `Sweep` and `Together` have in common."""
 
     parts: tuple[Sweep, ...]
+    checked: ClassVar[int] = 40  # a thousand iterations of a batch are soon made
 
     def table(self, rows: dict[str, Row]) -> pd.DataFrame:
         return run_table(self.specs(), rows)

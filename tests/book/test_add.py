@@ -31,9 +31,9 @@ def test_the_page_on_experiments_names_all_that_it_takes(tmp_path):
     assert built.returncode == 0, built.stdout + built.stderr
     chapter = (tmp_path / "book/executed/60-small-rates.ipynb").read_text(encoding="utf8")
     assert re.search(r"\d runs of small_rates, computed again in parts", chapter)
-    options = "--config _config.yml --path-output book -W -n --keep-going -q".split()
+    build = ["jupyter-book", "build", "book", "--config", "_config.yml", "--path-output", "book"]
     toc = str(tmp_path / "_toc.yml")
-    pages = run(tmp_path, "jupyter-book", "build", "book", "--toc", toc, *options)
+    pages = run(tmp_path, *build, "--toc", toc, "-W", "-n", "--keep-going", "-q")
     assert pages.returncode == 0, pages.stderr
     assert (tmp_path / "book/_build/html/executed/60-small-rates.html").exists()
     known = run(tmp_path, "python", "-m", "report", "experiments").stdout
