@@ -8,3 +8,4 @@ NOTEBOOKS = ROOT / "notebooks"
 RECORD = BOOK / "record"  # the committed record
 DATA = BOOK / "data"  # small tables that the report keeps: moments, summaries, measured speeds
 PRINTED = BOOK / "reference" / "paper_curves.csv"  # the paper's printed curves, as numbers
+WORDS = BOOK / "claims"  # every claim in words: source, place, sentence, what its criterion asks

@@ -19,20 +19,8 @@ from report.claims.base import (
     Verdict,
 )
 
-__all__ = [
-    "CLAIMS",
-    "CONDITION",
-    "NOT_REPRODUCED",
-    "OUTCOMES",
-    "REPRODUCED",
-    "SOURCES",
-    "UNTESTED",
-    "Claim",
-    "MissingRuns",
-    "Runs",
-    "Verdict",
-    "table",
-]
+__all__ = ["CLAIMS", "CONDITION", "NOT_REPRODUCED", "OUTCOMES", "REPRODUCED", "SOURCES", "UNTESTED",
+           "Claim", "MissingRuns", "Runs", "Verdict", "table"]  # fmt: skip
 
 
 def _assembled(*chapters: Iterable[Claim]) -> tuple[Claim, ...]:
@@ -54,24 +42,14 @@ CLAIMS = _assembled(*(module.CLAIMS for module in _MODULES if hasattr(module, "C
 def table(
     runs: Mapping[str, pd.DataFrame] | Runs, claims: Iterable[Claim] = CLAIMS
 ) -> pd.DataFrame:
-    """One row per claim: id, source, place, sentence, chapter, outcome, condition, evidence (a
-    mapping).
+    """One row per claim: its words (id, source, place, sentence, chapter, asks), and its verdict
+    (outcome, condition, evidence, a mapping).
 
     `runs`: experiment name → run table. Claims whose runs are missing stay, as 'cannot be tested'.
     """
+    told = ("id", "source", "place", "sentence", "chapter", "asks")
     rows = []
     for claim in claims:
-        verdict = claim.judge(runs)
-        rows.append(
-            {
-                "id": claim.id,
-                "source": claim.source,
-                "place": claim.place,
-                "sentence": claim.sentence,
-                "chapter": claim.chapter,
-                "outcome": verdict.outcome,
-                "condition": verdict.condition,
-                "evidence": dict(verdict.evidence),
-            }
-        )
+        words = {name: getattr(claim, name) for name in told}
+        rows.append(words | vars(claim.judge(runs)))
     return pd.DataFrame(rows)

@@ -1,4 +1,4 @@
-"""Claims of Ava's report (2024) that no other chapter judges; the others stand with the figures.
+"""Predicates of Ava's report (2024) that no other chapter judges; others stand with the figures.
 
 Committed before the runs.
 """
@@ -13,14 +13,14 @@ from report.claims.base import (
     NOT_REPRODUCED,
     REPRODUCED,
     UNTESTED,
-    Claim,
     MissingRuns,
     Runs,
     Verdict,
+    all_or_some,
+    claims,
     select,
 )
 
-CHAPTER = "32-from-one-outcome-to-the-other"
 # dataset, p, start, bias, width, budget, upper, seed, depth; low, high: bounds of the speed-up
 # over depth 1 to where the tuned single layer is at 0.4 of the budget; gain: ratio of distances
 FACTORIAL = "walk_factorial"
@@ -38,14 +38,7 @@ def speed(cell: pd.DataFrame) -> Estimate:
 
 
 def width_negligible(runs: Runs) -> Verdict:
-    """At ℓ4, near zero: width 10 and 64 need as many iterations as width 1, within a tenth.
-
-    A comparison counts where its interval lies within a tenth of 1, or beyond it; until the runs
-    were seen a censored one counted as a failure.
-    """
-    frame = select(
-        runs(FACTORIAL), dataset="ethanol", p=4.0, start="near_zero", bias=False, width=[1, 10, 64]
-    )
+    frame = select(runs(FACTORIAL), start="near_zero", width=[1, 10, 64], **CORNER)
     evidence, equal, failed, deeper = {}, 0, [], frame[frame.depth > 1]
     for (budget, upper, depth), cell in deeper.groupby(CELL):
         starts = cell.set_index(["width", "seed"])
@@ -73,15 +66,7 @@ def width_negligible(runs: Runs) -> Verdict:
 
 
 def identity_helps(runs: Runs) -> Verdict:
-    """At ℓ4 the speed-up over the single layer is larger from identity offsets than near zero."""
-    frame = select(
-        runs(FACTORIAL),
-        dataset="ethanol",
-        p=4.0,
-        start=["near_zero", "identity"],
-        bias=False,
-        width=1,
-    )
+    frame = select(runs(FACTORIAL), start=["near_zero", "identity"], width=1, **CORNER)
     evidence, failed, deeper = {}, [], frame[frame.depth > 1]
     for (budget, upper, depth), cell in deeper.groupby(CELL):
         found = {start: speed(group) for start, group in cell.groupby("start")}
@@ -89,14 +74,11 @@ def identity_helps(runs: Runs) -> Verdict:
         evidence |= {f"{key}, {start}": estimate for start, estimate in found.items()}
         if not found["identity"].low > found["near_zero"].high:
             failed.append(key)
-    if not failed:
-        return Verdict(REPRODUCED, evidence)
-    outcome = NOT_REPRODUCED if 4 * len(failed) > len(evidence) else CONDITION
-    return Verdict(outcome, evidence, f"intervals meet for {'; '.join(failed)}")
+    # two pieces of evidence a comparison
+    return all_or_some(evidence, failed, len(evidence) // 2, "intervals meet for", "; ")
 
 
 def same_functions(runs: Runs) -> Verdict:
-    """A deep linear network computes its end-to-end matrix, and any matrix is some network's."""
     rng = np.random.default_rng(0)
     evidence, failed = {}, []
     for depth in (2, 3):
@@ -120,17 +102,8 @@ def same_functions(runs: Runs) -> Verdict:
     return Verdict(REPRODUCED, evidence)
 
 
-def _claim(id: str, place: str, sentence: str, criterion) -> Claim:
-    return Claim(f"ava-{id}", "ava", place, sentence, CHAPTER, criterion)
-
-
-CLAIMS = (
-    _claim("width", "Key findings", "Width has a negligible effect.", width_negligible),
-    _claim(
-        "identity", "Key findings", "An identity start improves convergence.", identity_helps
-    ),
-    _claim(
-        "same-functions", "Project summary",
-        "Depth changes the optimization, not what the network can represent.", same_functions,
-    ),
-)  # fmt: skip
+CLAIMS = claims("ava", {
+    "ava-width": width_negligible,
+    "ava-identity": identity_helps,
+    "ava-same-functions": same_functions,
+})  # fmt: skip

@@ -1,13 +1,17 @@
 """What a claim is, what a verdict is, and how the one becomes the other.
 
-A criterion is a function of run tables and of named thresholds, nothing else: changing a recorded
-value or a threshold changes the verdict. It is committed before the runs that it judges.
+A claim's words stand in `book/claims`, one file a chapter's criteria; here stand the predicates: a
+criterion is a function of run tables and of named thresholds, nothing else, so that changing a
+recorded value or a threshold changes the verdict. It is committed before the runs that it judges.
 """
 
-from collections.abc import Callable, Mapping
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import pandas as pd
+
+from report.paths import WORDS
 
 #: The outcome of a claim that holds without condition.
 REPRODUCED = "reproduced"
@@ -49,6 +53,10 @@ class Verdict:
             )
 
 
+# a verdict; or whether the claim holds, and the evidence (the claim's words say why it fails)
+Criterion = Callable[[Runs], Verdict | tuple[bool, Mapping[str, object]]]
+
+
 @dataclass(frozen=True)
 class Claim:
     """A sentence of a source, in our words, and the predicate that decides it."""
@@ -58,7 +66,9 @@ class Claim:
     place: str  # section or figure, by content
     sentence: str
     chapter: str  # slug of the chapter that shows the runs
-    criterion: Callable[[Runs], Verdict] = field(repr=False)
+    criterion: Criterion = field(repr=False)
+    asks: str = ""  # the criterion in words
+    otherwise: str = ""  # why the claim fails, where its criterion says only that it does
 
     def __post_init__(self) -> None:
         """Reject a source that is not among these."""
@@ -72,9 +82,33 @@ class Claim:
         reason.
         """
         try:
-            return self.criterion(_accessor(runs))
+            found = self.criterion(_accessor(runs))
         except MissingRuns as missing:
             return Verdict(UNTESTED, condition=str(missing))
+        if isinstance(found, Verdict):
+            return found
+        holds, evidence = found
+        if holds:
+            return Verdict(REPRODUCED, evidence)
+        return Verdict(NOT_REPRODUCED, evidence, self.otherwise)
+
+
+def claims(name: str, criteria: Mapping[str, Criterion]) -> tuple[Claim, ...]:
+    """The claims of `book/claims/NAME.toml`, in its order, each with the criterion of its id.
+
+    What stands before the first claim is the default of all. `ValueError` where an id has words
+    and no criterion, or a criterion and no words.
+    """
+    told = tomllib.loads((WORDS / f"{name}.toml").read_text(encoding="utf8"))
+    common = {key: told.pop(key) for key in list(told) if isinstance(told[key], str)}
+    if apart := sorted(told.keys() ^ criteria.keys()):
+        raise ValueError(
+            f"claims {apart} stand either in {name}.toml only or in report/claims/{name}.py only: "
+            "an id needs its words there and its criterion here"
+        )
+    return tuple(
+        Claim(id, criterion=criteria[id], **(common | words)) for id, words in told.items()
+    )
 
 
 def _accessor(runs: Mapping[str, pd.DataFrame] | Runs) -> Runs:
@@ -92,11 +126,6 @@ def _accessor(runs: Mapping[str, pd.DataFrame] | Runs) -> Runs:
     return experiment
 
 
-def failure(median_holds: bool) -> str:
-    """How a comparison fails that does not hold for every start, in words before its name."""
-    return "for the median start only:" if median_holds else "not for"
-
-
 def select(frame: pd.DataFrame, **values: object) -> pd.DataFrame:
     """Rows whose columns have these values (a list: one of these, each present), or MissingRuns."""
     for column, value in values.items():
@@ -106,3 +135,24 @@ def select(frame: pd.DataFrame, **values: object) -> pd.DataFrame:
         if absent:
             raise MissingRuns(f"no runs with {column} = {absent}, out of {values}")
     return frame
+
+
+def with_conditions(evidence: Mapping[str, object], conditions: Iterable[str]) -> Verdict:
+    """Reproduced, or with these conditions where there are any."""
+    told = "; ".join(filter(None, conditions))
+    return Verdict(CONDITION if told else REPRODUCED, evidence, told)
+
+
+def all_or_some(
+    evidence: Mapping[str, object], failed: list[str], of: int, words: str, between: str = " · "
+) -> Verdict:
+    """Reproduced without failures, not reproduced with more failures than successes."""
+    if not failed:
+        return Verdict(REPRODUCED, evidence)
+    outcome = NOT_REPRODUCED if 2 * len(failed) > of else CONDITION
+    return Verdict(outcome, evidence, f"{words} {between.join(failed)}")
+
+
+def failure(median_holds: bool) -> str:
+    """How a comparison fails that does not hold for every start, in words before its name."""
+    return "for the median start only:" if median_holds else "not for"

@@ -1,34 +1,44 @@
-"""Claims of the two blog posts (2023, 2024) that no other chapter judges.
+"""Predicates of the two blog posts (2023, 2024) that no other chapter judges.
 
 Committed before the runs.
 """
 
-from accel_core.intervals import median_interval
+from collections.abc import Iterator, Mapping
+
+import pandas as pd
+
+from accel_core.intervals import Estimate, median_interval
 from accel_core.models import Architecture
 from report.claims import ava, levy_wang
-from report.claims.base import NOT_REPRODUCED, REPRODUCED, Claim, Runs, Verdict, select
+from report.claims.base import (
+    NOT_REPRODUCED,
+    REPRODUCED,
+    Runs,
+    Verdict,
+    all_or_some,
+    claims,
+    select,
+)
 from report.claims.draws import (
     ARCHITECTURES,
     DATASETS,
     DEEPER,
     EXPERIMENT,
-    all_or_some,
-    finals,
-    judge,
+    judged,
+    lower,
     name,
-    share,
+    shares,
 )
-from report.claims.levy_wang import BURSTS, CHAPTER, WALK
 
 # dataset, p, depth, width, seed, loss (the level); sharpness (largest eigenvalue of the Hessian of
 # the training loss in the parameters), cosine (between the end-to-end step and minus the gradient)
 LANDSCAPE = "landscape"
+LEVEL = ["dataset", "p", "loss", "seed"]
 # Directions 8 degrees apart or more are different ones.
 SAME_DIRECTION = 0.99
 
 
 def more_parameters(runs: Runs) -> Verdict:
-    """Every network that is called overparameterized has more parameters than training rows."""
     table = select(runs(EXPERIMENT), dataset=list(DATASETS)).drop_duplicates("dataset")
     evidence, fewer = {}, []
     for row in table.itertuples():
@@ -41,63 +51,41 @@ def more_parameters(runs: Runs) -> Verdict:
     return all_or_some(evidence, fewer, len(evidence), "fewer parameters than examples:")
 
 
-def smoother(runs: Runs) -> Verdict:
-    """At the same loss the deeper network's sharpness is below the single layer's, every start."""
+def _deeper(runs: Runs) -> Iterator[tuple[str, pd.DataFrame]]:
+    """(name, rows) of each deeper network's landscape, by loss and data set."""
     frame = runs(LANDSCAPE)
-    evidence, failed = {}, []
-    single = select(frame, depth=1).set_index(["dataset", "p", "loss", "seed"]).sharpness
-    for (dataset, p, depth, width), cell in frame[frame.depth > 1].groupby(
-        ["dataset", "p", "depth", "width"]
-    ):
-        deep = cell.set_index(["dataset", "p", "loss", "seed"]).sharpness
+    cells = frame[frame.depth > 1].groupby(["dataset", "p", "depth", "width"])
+    for (dataset, p, depth, width), cell in cells:
+        yield f"{name((depth, width))}, ℓ{p:g}, {dataset}", cell
+
+
+def _all_below(found: Mapping[str, Estimate], bound: float, words: str) -> Verdict:
+    failed = [key for key, estimate in found.items() if not estimate.within(upper=bound)]
+    return all_or_some(found, failed, len(found), words)
+
+
+def smoother(runs: Runs) -> Verdict:
+    single = select(runs(LANDSCAPE), depth=1).set_index(LEVEL).sharpness
+    found = {}
+    for key, cell in _deeper(runs):
+        deep = cell.set_index(LEVEL).sharpness
         both = deep.index.intersection(single.index)  # a start may lie below a level already
         for loss, ratios in (deep[both] / single[both]).groupby("loss"):
-            key = f"{name((depth, width))}, ℓ{p:g}, {dataset}, loss {loss:g}"
-            evidence[key] = median_interval(ratios)
-            if not evidence[key].within(upper=1):
-                failed.append(key)
-    return all_or_some(evidence, failed, len(evidence), "not smoother:")
+            found[f"{key}, loss {loss:g}"] = median_interval(ratios)
+    return _all_below(found, 1, "not smoother:")
 
 
 def other_dynamics(runs: Runs) -> Verdict:
-    """The end-to-end step of every deeper network leaves the gradient's direction."""
-    frame = runs(LANDSCAPE)
-    evidence, failed = {}, []
-    for (dataset, p, depth, width), cell in frame[frame.depth > 1].groupby(
-        ["dataset", "p", "depth", "width"]
-    ):
-        key = f"cosine, {name((depth, width))}, ℓ{p:g}, {dataset}"
-        evidence[key] = median_interval(cell.groupby("seed").cosine.min())
-        if not evidence[key].within(upper=SAME_DIRECTION):
-            failed.append(key)
-    return all_or_some(evidence, failed, len(evidence), "along the gradient:")
-
-
-def regularizes(runs: Runs) -> Verdict:
-    """At equal training loss deeper networks have the lower held-out loss."""
-
-    def instances(split):
-        found = {}
-        for dataset in DATASETS:
-            ratio = finals(runs, "held_out_ratio", dataset=dataset, split=split)
-            found |= {f"{name(a)} on {dataset}": share(ratio[a] < 1) for a in DEEPER}
-        return found
-
-    return judge(instances)
+    found = {
+        f"cosine, {key}": median_interval(cell.groupby("seed").cosine.min())
+        for key, cell in _deeper(runs)
+    }
+    return _all_below(found, SAME_DIRECTION, "along the gradient:")
 
 
 def adam_sometimes(runs: Runs) -> Verdict:
-    """More than half of the fourteen pairs of networks end consistently lower with Adam.
-
-    One would do for "some"; asking for most of them leaves no need for a correction.
-    """
-    evidence = {}
-    for dataset in DATASETS:
-        adam, sgd = (
-            finals(runs, dataset=dataset, start="near_identity", rule=rule)
-            for rule in ("Adam", "SGD")
-        )
-        evidence |= {f"{name(a)} on {dataset}": share(adam[a] < sgd[a]) for a in ARCHITECTURES}
+    """One pair of networks would do for "some"; asking for most leaves no need for a correction."""
+    evidence = shares(runs, "report", lower, of=ARCHITECTURES, **levy_wang.ADAM_OVER_SGD)
     held = sum(found.consistent for found in evidence.values())
     if 2 * held > len(evidence):
         return Verdict(REPRODUCED, evidence)
@@ -105,8 +93,6 @@ def adam_sometimes(runs: Runs) -> Verdict:
 
 
 def not_wrong(runs: Runs) -> Verdict:
-    """Run again as they were, the experiments give what was reported: both sentences of the first
-    figure hold, with or without a condition."""
     verdicts = {
         "one layer on ethanol": levy_wang.single_wins(runs),
         "deeper on Abalone": levy_wang.deeper_win(runs),
@@ -116,59 +102,17 @@ def not_wrong(runs: Runs) -> Verdict:
     return all_or_some(evidence, failed, len(verdicts), "does not come out again:")
 
 
-def _claim(id: str, year: int, place: str, sentence: str, criterion, chapter: str) -> Claim:
-    return Claim(f"blog-{year}-{id}", f"blog-{year}", place, sentence, chapter, criterion)
-
-
-CLAIMS = (
-    _claim(
-        "more-parameters", 2023, "Theoretical foundation",
-        "Overparameterized networks have more parameters than training examples.",
-        more_parameters, CHAPTER,
-    ),
-    _claim(
-        "regularizes", 2023, "Theoretical foundation",
-        "Overparameterization regularizes implicitly.", regularizes, CHAPTER,
-    ),
-    _claim(
-        "smoother", 2023, "Theoretical foundation",
-        "Overparameterized networks have the smoother loss landscape.", smoother, BURSTS,
-    ),
-    _claim(
-        "other-dynamics", 2023, "Theoretical foundation",
-        "Gradient dynamics differ in overparameterized networks.", other_dynamics, BURSTS,
-    ),
-    _claim(
-        "architecture", 2023, "Results and analysis", "The effects depend on the architecture.",
-        levy_wang.width_matters, CHAPTER,
-    ),
-    _claim(
-        "data-set", 2023, "Results and analysis", "The effects depend on the data set.",
-        levy_wang.data_sets_disagree, CHAPTER,
-    ),
-    _claim(
-        "same-functions", 2024, "Project overview",
-        "Stacked linear layers are equivalent to a single one.", ava.same_functions, CHAPTER,
-    ),
-    _claim(
-        "depends", 2024, "Observations",
-        "Results depend strongly on the initialization and the data set.",
-        levy_wang.depends, CHAPTER,
-    ),
-    _claim(
-        "adam", 2024, "Observations", "In some cases Adam outperformed.", adam_sometimes, CHAPTER
-    ),
-    _claim(
-        "bursts", 2024, "Observations",
-        "Overparameterization occasionally makes the training loss burst.",
-        levy_wang.bursts, BURSTS,
-    ),
-    _claim(
-        "not-aligned", 2024, "Final thoughts", "The experiments do not align with the paper's.",
-        levy_wang.differs_from_paper, WALK,
-    ),
-    _claim(
-        "not-wrong", 2024, "Final thoughts", "The experiments are probably not wrong.",
-        not_wrong, CHAPTER,
-    ),
-)  # fmt: skip
+CLAIMS = claims("blogs", {
+    "blog-2023-more-parameters": more_parameters,
+    "blog-2023-regularizes": judged(lower, column="held_out_ratio"),
+    "blog-2023-smoother": smoother,
+    "blog-2023-other-dynamics": other_dynamics,
+    "blog-2023-architecture": levy_wang.width_matters,
+    "blog-2023-data-set": levy_wang.data_sets_disagree,
+    "blog-2024-same-functions": ava.same_functions,
+    "blog-2024-depends": levy_wang.depends,
+    "blog-2024-adam": adam_sometimes,
+    "blog-2024-bursts": levy_wang.bursts,
+    "blog-2024-not-aligned": levy_wang.differs_from_paper,
+    "blog-2024-not-wrong": not_wrong,
+})  # fmt: skip

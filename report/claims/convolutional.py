@@ -1,4 +1,4 @@
-"""Claims about the convolutional network with factored dense layers (Fig. 6 right).
+"""Predicates about the convolutional network with factored dense layers (Fig. 6 right).
 
 Committed before the runs. The printed curves were known, since they are the claim. The protocol's
 base rate is fixed, so is the comparison's; the grid over the base rate tunes it, for one start.
@@ -17,17 +17,17 @@ from report.claims.base import (
     CONDITION,
     NOT_REPRODUCED,
     REPRODUCED,
-    Claim,
     MissingRuns,
     Runs,
     Verdict,
+    claims,
     failure,
     select,
+    with_conditions,
 )
 from report.experiments.convolutional import experiments
 from report.minibatch_losses import deviation, gap, iterations_to, ratio, speedups
 
-CHAPTER = "24-convolutional"
 EXPERIMENT = "convolutional"
 PRINTED = "paper_curves"  # columns figure, curve, iteration, value
 STARTS = 3  # all that the issue asks for: 'every start agrees' has probability 1/4 by chance
@@ -72,8 +72,7 @@ def judge_speedups(found: Mapping[str, Estimate]) -> Verdict:
     if 2 * len(median) < len(found):
         words = f"holds for the median start at {len(median)} of {len(found)} targets"
         return Verdict(NOT_REPRODUCED, found, words)
-    words = "; ".join(f"{how} {', '.join(names)}" for how, names in failed.items())
-    return Verdict(CONDITION if failed else REPRODUCED, found, words)
+    return with_conditions(found, (f"{how} {', '.join(names)}" for how, names in failed.items()))
 
 
 def _judged(networks: tuple[pd.DataFrame, pd.DataFrame], what: str, targets) -> Verdict:
@@ -85,10 +84,6 @@ def _judged(networks: tuple[pd.DataFrame, pd.DataFrame], what: str, targets) -> 
 
 
 def faster(runs: Runs) -> Verdict:
-    """The printed loss and its cross-entropy both fall faster, to every target, from every start.
-
-    Where only the printed loss does, the condition is that the penalty counts as training.
-    """
     networks = both(runs)
     printed = _judged(networks, "printed loss", PRINTED_TARGETS)
     entropy = _judged(networks, "cross-entropy", ENTROPY_TARGETS)
@@ -108,9 +103,6 @@ def faster(runs: Runs) -> Verdict:
 
 
 def faster_anywhere(runs: Runs) -> Verdict:
-    """In both settings every speed-up is above 1: in the tutorial's as `faster` says it, and for
-    the cross-entropy without penalty and dropout. Where only one of them is, it is the condition.
-    """
     bare = _judged(both(runs, penalty="none", dropout=0.0), "cross-entropy", ENTROPY_TARGETS)
     tutorials = faster(runs)
     evidence = {**tutorials.evidence} | {
@@ -128,7 +120,6 @@ def faster_anywhere(runs: Runs) -> Verdict:
 
 
 def curve_original(runs: Runs) -> Verdict:
-    """The median |deviation| over the last 90 % of the axis is within the tolerance, all starts."""
     found = {"median |dex|": deviations(runs, "original", runs_of(runs, factored=False))}
     if found["median |dex|"].within(upper=TOLERANCE):
         return Verdict(REPRODUCED, found)
@@ -136,7 +127,6 @@ def curve_original(runs: Runs) -> Verdict:
 
 
 def curve_factored(runs: Runs) -> Verdict:
-    """As for the original, by one of the two readings; which one is the condition."""
     found = {
         name: deviations(runs, "overparameterized", runs_of(runs, factored=True, penalty=name))
         for name in ("product", "factors")
@@ -156,8 +146,6 @@ def deviations(runs: Runs, curve: str, ours: pd.DataFrame) -> Estimate:
 
 
 def same_gap_rates(runs: Runs) -> Verdict:
-    """The gap is there at every base rate; and with each network at the base rate that is best for
-    the target, factored reaches every printed target first."""
     rates = sorted({spec.rate for spec in experiments()["rates"]} | {tutorial.Convolutional.rate})
     pairs = {f"{rate:g}": both(runs, seeds=[0], rate=rate) for rate in rates}
     return _same_gap(runs, pairs, tuned_speedups(pairs.values()))
@@ -177,7 +165,6 @@ def tuned_speedups(pairs: Iterable[tuple[pd.DataFrame, pd.DataFrame]]) -> dict[s
 
 
 def same_gap_stds(runs: Runs) -> Verdict:
-    """The gap to the original network is there at every std of the factored layers."""
     original, usual = both(runs, seeds=[0])
     stds = sorted(spec.dense_std for spec in experiments()["stds"])
     pairs = {
@@ -216,7 +203,6 @@ def _same_gap(runs: Runs, pairs: Mapping[str, tuple], tuned: Mapping[str, Estima
 
 
 def parameters(runs: Runs) -> Verdict:
-    """Between 14 and 16 % more; counted, no run needed."""
     original, factored = (convolutional.parameters(factored=value) for value in (False, True))
     evidence = {"original": original, "factored": factored, "ratio": factored / original}
     if MORE_PARAMETERS[0] <= factored / original <= MORE_PARAMETERS[1]:
@@ -224,27 +210,12 @@ def parameters(runs: Runs) -> Verdict:
     return Verdict(NOT_REPRODUCED, evidence, f"{factored / original - 1:.1%} more")
 
 
-FIGURE, APPENDIX = "Fig. 6 right, convolutional network", "appendix C, convolutional network"
-# id, source, place, sentence, criterion
-_CLAIMS = (
-    ("parameters", "paper", "section 8",
-     "Factoring both dense layers adds about 15 % to the network's parameters.", parameters),
-    ("faster", "paper", FIGURE,
-     "With its dense layers factored, the tutorial's network trains faster.", faster),
-    ("curve-original", "paper", FIGURE,
-     "The printed curve of the original network.", curve_original),
-    ("curve-factored", "paper", FIGURE,
-     "The printed curve of the overparameterized network.", curve_factored),
-    ("rates", "paper", APPENDIX,
-     "The gap is the same under a grid over the base learning rate.", same_gap_rates),
-    ("stds", "paper", APPENDIX,
-     "The gap is the same for standard deviations of the factored layers from 0.001 to 0.5.",
-     same_gap_stds),
-    ("bare", "ava", "Experiments",
-     "Deeper matrix products in place of a CNN's dense layers accelerate convergence on MNIST.",
-     faster_anywhere),
-)  # fmt: skip
-CLAIMS = tuple(
-    Claim(f"convolutional-{id}", source, place, sentence, CHAPTER, criterion)
-    for id, source, place, sentence, criterion in _CLAIMS
-)
+CLAIMS = claims("convolutional", {
+    "convolutional-parameters": parameters,
+    "convolutional-faster": faster,
+    "convolutional-curve-original": curve_original,
+    "convolutional-curve-factored": curve_factored,
+    "convolutional-rates": same_gap_rates,
+    "convolutional-stds": same_gap_stds,
+    "convolutional-bare": faster_anywhere,
+})  # fmt: skip

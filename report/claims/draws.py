@@ -20,7 +20,7 @@ sentence of existence ("sometimes") is corrected by Holm's method for the number
 it was looked for.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,13 +29,13 @@ from scipy.stats import binomtest
 
 from accel_core.intervals import bootstrap_interval, share_interval
 from report.claims.base import (
-    CONDITION,
     NOT_REPRODUCED,
-    REPRODUCED,
+    Criterion,
     MissingRuns,
     Runs,
     Verdict,
     select,
+    with_conditions,
 )
 
 EXPERIMENT = "levy_wang"
@@ -105,12 +105,51 @@ def share(true: np.ndarray | pd.Series) -> Share:
     return Share(int(true.sum()), true.size)
 
 
-def single_is_best(table: pd.DataFrame) -> Share:
-    """Share of the draws in which the single layer ends below all others."""
-    return share(table[SINGLE] < table[list(DEEPER)].min(axis=1))
-
-
 Instances = Callable[[str], Mapping[str, Share]]
+Ask = Callable[[pd.DataFrame, tuple[int, int]], pd.Series]  # of `finals` and an architecture
+
+
+def below(table: pd.DataFrame, architecture: tuple[int, int]) -> pd.Series:
+    """In which draws the network ends below the single layer."""
+    return table[architecture] < table[SINGLE]
+
+
+def above(table: pd.DataFrame, architecture: tuple[int, int]) -> pd.Series:
+    """In which draws the network ends above the single layer."""
+    return table[architecture] > table[SINGLE]
+
+
+def lower(table: pd.DataFrame, architecture: tuple[int, int]) -> pd.Series:
+    """In which draws a ratio of two cells is below 1."""
+    return table[architecture] < 1
+
+
+def shares(
+    runs: Runs,
+    split: str,
+    ask: Ask,
+    *,
+    of: Sequence[tuple[int, int]] = DEEPER,
+    datasets: Sequence[str] = DATASETS,
+    column: str = "final",
+    words: str = "",
+    over: Mapping[str, object] | None = None,
+    **cell: object,
+) -> dict[str, Share]:
+    """The share of draws for which `ask` is true, for each architecture on each data set; asked of
+    a cell's losses, or of their ratio to the cell that differs by `over`."""
+    found = {}
+    for dataset in datasets:
+        cell |= {"dataset": dataset, "split": split}
+        table = finals(runs, column, **cell)
+        table = table / finals(runs, column, **(cell | over)) if over else table
+        found |= {f"{name(a)}{words} on {dataset}": share(ask(table, a)) for a in of}
+    return found
+
+
+def judged(ask: Ask, **options: object) -> Criterion:
+    """The criterion that all of `shares` hold, on both splits."""
+    return lambda runs: judge(lambda split: shares(runs, split, ask, **options))
 
 
 def judge(instances: Instances) -> Verdict:
@@ -126,9 +165,7 @@ def judge(instances: Instances) -> Verdict:
         again = dict(instances(split))
         evidence |= {f"{key}, {phrase}": found for key, found in again.items()}
         conditions += _failures(f"{phrase}: ", again)
-    if conditions:
-        return Verdict(CONDITION, evidence, "; ".join(conditions))
-    return Verdict(REPRODUCED, evidence)
+    return with_conditions(evidence, conditions)
 
 
 def _failures(where: str, found: Mapping[str, Share]) -> list[str]:
@@ -146,14 +183,6 @@ def bootstrap(statistic, draws: int) -> tuple[float, float]:
         rng=np.random.default_rng(0),
         resamples=1999,
     )
-
-
-def all_or_some(evidence: dict, failed: list[str], of: int, words: str) -> Verdict:
-    """Reproduced without failures, not reproduced with more failures than successes."""
-    if not failed:
-        return Verdict(REPRODUCED, evidence)
-    outcome = NOT_REPRODUCED if 2 * len(failed) > of else CONDITION
-    return Verdict(outcome, evidence, f"{words} {' · '.join(failed)}")
 
 
 def swaps(values: np.ndarray) -> float:

@@ -1,12 +1,13 @@
-"""Claims about the emulation of depth by Claim 2's rule on a single layer, and about width: depth 2
-and 3, widths 1 and 100, ℓ2 and ℓ4 on ethanol, 250,000 iterations at one fixed rate.
+"""Predicates about the emulation of depth by Claim 2's rule on a single layer, and about width:
+depth 2 and 3, widths 1 and 100, ℓ2 and ℓ4 on ethanol, 250,000 iterations at one fixed rate.
 
 Committed before the runs. How far the printed curves are from each other, from which `NEAR` was
 reasoned, is computed by this module's test.
 """
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -16,11 +17,9 @@ from accel_core.intervals import median_interval
 from accel_core.rules import EndToEnd
 from accel_core.statistics import distance_at
 from report.claims import printed
-from report.claims.base import CONDITION, NOT_REPRODUCED, REPRODUCED, Claim, Runs, Verdict, select
+from report.claims.base import NOT_REPRODUCED, Runs, Verdict, claims, select, with_conditions
 from report.claims.races import all_starts
 
-CHAPTER = "21-emulation"
-FIGURE = "Section 8, figure of emulation and width"
 EXPERIMENT = "emulation"
 RATE = 1e-3  # the one that the paper states
 # Two curves 'coincide' in the sense of the printed figure, whose own are up to 0.09 dex apart.
@@ -101,7 +100,7 @@ def coincide(runs: Runs, pairs: Mapping[str, tuple[float, Model, Model]]) -> Ver
         return Verdict(NOT_REPRODUCED, evidence, f"at no rate: {' · '.join(failed)}")
     if failed:
         conditions.append(f"at no rate: {' · '.join(failed)}")
-    return Verdict(CONDITION if conditions else REPRODUCED, evidence, "; ".join(conditions))
+    return with_conditions(evidence, conditions)
 
 
 # the starts at the end-to-end matrix of the network of the same seed, and of another of width 1
@@ -140,30 +139,13 @@ def curve_matches(runs: Runs, p: int, curve: str) -> Verdict:
     return printed.match(reference, SKIPPED * frame.budget.iloc[0], candidates, rate=RATE)
 
 
-def _claim(id: str, sentence: str, criterion: Callable[[Runs], Verdict]) -> Claim:
-    return Claim(f"emulation-{id}", "paper", FIGURE, sentence, CHAPTER, criterion)
-
-
-def _curve(p: int, curve: str) -> Claim:
-    depth, kind = curve.replace("width", "width ").removeprefix("depth").split("_")
-    return _claim(
-        f"curve-l{p}-{curve.replace('_', '-')}",
-        f"Depth {depth}, {kind}, on the ℓ{p} loss at the rate {RATE:g}: the printed curve.",
-        lambda runs: curve_matches(runs, p, curve),
-    )
-
-
-CLAIMS = (
-    _claim(
-        "same",
-        "Claim 2's rule on a single layer follows the deep network's gradient descent.",
-        lambda runs: coincide(runs, SAME),
-    ),
-    _claim(
-        "independent",
-        "It does so as well when it starts near zero independently of the network.",
-        lambda runs: coincide(runs, OTHER),
-    ),
-    _claim("width", "The hidden width is immaterial.", lambda runs: coincide(runs, WIDTH)),
-    *(_curve(p, curve) for p in LOSSES for curve in CURVES if (p, curve) not in HIDDEN),
-)
+CRITERIA = {
+    "same": partial(coincide, pairs=SAME),
+    "independent": partial(coincide, pairs=OTHER),
+    "width": partial(coincide, pairs=WIDTH),
+} | {
+    f"curve-l{p}-{curve.replace('_', '-')}": partial(curve_matches, p=p, curve=curve)
+    for p, curve in itertools.product(LOSSES, CURVES)
+    if (p, curve) not in HIDDEN
+}
+CLAIMS = claims("emulation", {f"emulation-{id}": asked for id, asked in CRITERIA.items()})

@@ -1,10 +1,10 @@
-"""Claims of Levy & Wang's report (2024), judged on 100 draws of its own protocol.
+"""Predicates of Levy & Wang's report (2024), judged on 100 draws of its own protocol.
 
 Committed before the runs. What was known beforehand: the report's sentences, and that its data, its
 split of the Abalone table and its grids can be had, its random starts cannot.
 """
 
-from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -15,11 +15,14 @@ from report.claims.base import (
     NOT_REPRODUCED,
     OUTCOMES,
     REPRODUCED,
-    Claim,
+    Criterion,
     MissingRuns,
     Runs,
     Verdict,
+    all_or_some,
+    claims,
     select,
+    with_conditions,
 )
 from report.claims.draws import (
     ARCHITECTURES,
@@ -28,20 +31,21 @@ from report.claims.draws import (
     DRAWS,
     EXPERIMENT,
     SINGLE,
-    Share,
-    all_or_some,
+    above,
+    below,
     bootstrap,
     finals,
     judge,
+    judged,
+    lower,
     name,
     narrowing,
     p_above,
     share,
-    single_is_best,
+    shares,
     swaps,
 )
 
-CHAPTER, BURSTS, WALK = "30-levy-wang", "31-bursts", "32-from-one-outcome-to-the-other"
 RAISED = "levy_wang_raised"  # as `draws.EXPERIMENT`, with a column grid
 GRID_ENDED = "their grid of rates ended at 0.01; continued to 0.5"
 STARTS = "levy_wang_starts"  # dataset, start, depth, width, seed, imbalance, relative, velocity
@@ -59,17 +63,19 @@ SWAPS = 0.1
 # 'Slightly faster' with Adam: lower, but not to half of the loss.
 SLIGHT = 2.0
 
+ADAM_OVER_SGD = {"start": "near_identity", "rule": "Adam", "over": {"rule": "SGD"}}
+STATED = {"ethanol": (2565, 128), "abalone": (4177, 8)}  # rows and features
 
-def on_their_grid(criterion: Callable[[Runs], Verdict]) -> Callable[[Runs], Verdict]:
+
+def on_their_grid(criterion: Criterion) -> Criterion:
     """The criterion; what is true with the report's grid and no longer so with the same grid
     continued to 0.5, the paper's end, is true on condition of the grid.
 
-    Added when the raised draws were seen: every tuned rate of PyTorch's start stands on the end of
-    the report's grid. They are of gradient descent on the report's split, which stands for the
-    drawn ones; draws with Adam are as the report has them.
+    Added when the raised draws were seen. They are of gradient descent on the report's split, which
+    stands for the drawn ones; draws with Adam are as the report has them.
     """
 
-    def judged(runs: Runs) -> Verdict:
+    def asked(runs: Runs) -> Verdict:
         verdict = criterion(runs)
         if verdict.outcome == NOT_REPRODUCED:
             return verdict
@@ -81,44 +87,17 @@ def on_their_grid(criterion: Callable[[Runs], Verdict]) -> Callable[[Runs], Verd
             f"{key}, rates to 0.5": value for key, value in longer.evidence.items()
         }
         worse = OUTCOMES.index(longer.outcome) > OUTCOMES.index(verdict.outcome)
-        if not worse:
-            return Verdict(verdict.outcome, evidence, verdict.condition)
-        words = f"{GRID_ENDED}: {longer.condition}"
-        return Verdict(CONDITION, evidence, "; ".join(filter(None, [verdict.condition, words])))
+        words = f"{GRID_ENDED}: {longer.condition}" if worse else ""
+        return with_conditions(evidence, [verdict.condition, words])
 
-    judged.__doc__ = criterion.__doc__
-    return judged
+    return asked
 
 
-@on_their_grid
-def single_wins(runs: Runs) -> Verdict:
-    """On ethanol the single layer ends below every deeper network, pair by pair."""
-    return judge(lambda split: _against_single(runs, "ethanol", split, deeper=False))
-
-
-def deeper_win(runs: Runs) -> Verdict:
-    """On Abalone every deeper network ends below the single layer, pair by pair."""
-    return judge(lambda split: _against_single(runs, "abalone", split, deeper=True))
-
-
-def _against_single(runs: Runs, dataset: str, split: str, deeper: bool, **cell) -> dict[str, Share]:
-    table = finals(runs, dataset=dataset, split=split, **cell)
-    word = "below" if deeper else "above"
-    return {
-        f"{name(a)} {word} [] on {dataset}": share(
-            table[a] < table[SINGLE] if deeper else table[a] > table[SINGLE]
-        )
-        for a in DEEPER
-    }
+single_wins = on_their_grid(judged(above, words=" above []", datasets=["ethanol"]))
+deeper_win = judged(below, words=" below []", datasets=["abalone"])
 
 
 def width_matters(runs: Runs) -> Verdict:
-    """The widest and the narrowest network of a depth end in one order, whichever it is.
-
-    At first width had to carry half of the variance of the log loss over draws, which asks that the
-    luck of the start be small; changed when the draws were seen.
-    """
-
     def instances(split):
         found = {}
         for dataset in DATASETS:
@@ -135,11 +114,11 @@ def width_matters(runs: Runs) -> Verdict:
 
 @on_their_grid
 def data_sets_disagree(runs: Runs) -> Verdict:
-    """The single layer is the best of all seven in most draws of one data set, not of the other."""
     evidence = {}
     for dataset in DATASETS:
         table = finals(runs, dataset=dataset)
-        evidence[f"[] is the best on {dataset}"] = single_is_best(table)
+        best = table[SINGLE] < table[list(DEEPER)].min(axis=1)
+        evidence[f"[] is the best on {dataset}"] = share(best)
     lows, highs = zip(*(found.bounds[1:] for found in evidence.values()), strict=True)
     if max(lows) > 0.5 > min(highs):
         return Verdict(REPRODUCED, evidence)
@@ -147,7 +126,6 @@ def data_sets_disagree(runs: Runs) -> Verdict:
 
 
 def stochastic(runs: Runs) -> Verdict:
-    """Two draws of one experiment order two architectures differently more than once in ten."""
     evidence, calm = {}, []
     for dataset in DATASETS:
         values = finals(runs, dataset=dataset).to_numpy()
@@ -159,7 +137,6 @@ def stochastic(runs: Runs) -> Verdict:
 
 
 def less_stochastic(runs: Runs) -> Verdict:
-    """The special starts at least halve the spread over draws of every network."""
     evidence, failed = {}, []
     for dataset in DATASETS:
         usual = np.log(finals(runs, dataset=dataset))
@@ -178,7 +155,6 @@ def less_stochastic(runs: Runs) -> Verdict:
 
 
 def bursts(runs: Runs) -> Verdict:
-    """Some chosen curves of deeper networks climb back by a tenth; none of the single layer do."""
     cell = {"rule": "SGD", "split": "report", "activation": "linear", "p": 2.0}
     table = select(runs(EXPERIMENT), start=list(SPECIAL), **cell)
     deeper, single = table[table.depth > 1], table[table.depth == 1]
@@ -197,72 +173,26 @@ def bursts(runs: Runs) -> Verdict:
     return Verdict(REPRODUCED, evidence)
 
 
-def near_identity_faster(runs: Runs) -> Verdict:
-    """Deeper networks end lower from near identity than from near zero."""
-
-    def instances(split):
-        found = {}
-        for dataset in DATASETS:
-            one, other = (
-                finals(runs, dataset=dataset, start=s, split=split)
-                for s in ("near_identity", "near_zero")
-            )
-            found |= {f"{name(a)} on {dataset}": share(one[a] < other[a]) for a in DEEPER}
-        return found
-
-    return judge(instances)
-
-
-def no_conclusion(runs: Runs) -> Verdict:
-    """From the special starts depth wins consistently in one place and loses so in another."""
-    won, lost = {}, {}
+def no_conclusion(runs: Runs) -> tuple[bool, dict]:
+    found = {}
     for dataset in DATASETS:
         for start in SPECIAL:
-            for deeper, into in ((True, won), (False, lost)):
-                found = _against_single(runs, dataset, "report", deeper, start=start)
-                into |= {f"{key}, {start}": value for key, value in found.items()}
-    evidence = won | lost
-    if any(s.consistent for s in won.values()) and any(s.consistent for s in lost.values()):
-        return Verdict(REPRODUCED, evidence)
-    return Verdict(NOT_REPRODUCED, evidence, "wherever the draws agree, they agree on one order")
+            for word, ask in (("below", below), ("above", above)):
+                options = {"words": f" {word} []", "datasets": [dataset], "start": start}
+                cell = shares(runs, "report", ask, **options)
+                found |= {(ask, f"{key}, {start}"): value for key, value in cell.items()}
+    seen = {ask for (ask, _), value in found.items() if value.consistent}
+    order = sorted(found, key=lambda key: key[0] is above)  # what depth wins stands first
+    return seen == {below, above}, {key[1]: found[key] for key in order}
 
 
-@on_their_grid
-def adam_better(runs: Runs) -> Verdict:
-    """From near identity Adam ends below gradient descent, for all seven networks, both sets."""
-
-    def instances(split):
-        found = {}
-        for dataset in DATASETS:
-            adam, sgd = (
-                finals(runs, dataset=dataset, start="near_identity", rule=rule, split=split)
-                for rule in ("Adam", "SGD")
-            )
-            found |= {f"{name(a)} on {dataset}": share(adam[a] < sgd[a]) for a in ARCHITECTURES}
-        return found
-
-    return judge(instances)
-
-
-def adam_depth(runs: Runs) -> Verdict:
-    """With Adam deeper networks end below the single layer, by less than a factor of two."""
-
-    def instances(split):
-        found = {}
-        for dataset in DATASETS:
-            table = finals(runs, dataset=dataset, start="near_identity", rule="Adam", split=split)
-            for a in DEEPER:
-                gain = table[SINGLE] / table[a]
-                found[f"{name(a)} on {dataset}"] = share((gain > 1) & (gain < SLIGHT))
-        return found
-
-    return judge(instances)
+def slightly_lower(table: pd.DataFrame, architecture: tuple[int, int]) -> pd.Series:
+    gain = table[SINGLE] / table[architecture]
+    return (gain > 1) & (gain < SLIGHT)
 
 
 @on_their_grid
 def depends(runs: Runs) -> Verdict:
-    """The order of depth 1 and some deeper network is consistent, and opposite, in two cells that
-    differ in nothing but the data set; and in two that differ in the start only."""
     signs: dict[tuple, int] = {}
     evidence: dict[str, object] = {}
     for dataset in DATASETS:
@@ -285,7 +215,6 @@ def depends(runs: Runs) -> Verdict:
 
 
 def balanced(runs: Runs, start: str) -> Verdict:
-    """‖W_{j+1}ᵀW_{j+1} − W_jW_jᵀ‖ is below a tenth of the larger of the two, layers and draws."""
     frame = select(runs(STARTS), start=start)
     evidence, failed = {}, []
     for (dataset, depth, width), cell in frame.groupby(["dataset", "depth", "width"]):
@@ -299,23 +228,17 @@ def balanced(runs: Runs, start: str) -> Verdict:
 
 
 def sizes(runs: Runs) -> Verdict:
-    """2565 × 128 and 4177 × 8, counted as the report trains on them."""
-    stated = {"ethanol": (2565, 128), "abalone": (4177, 8)}
-    table = select(runs(EXPERIMENT), dataset=list(stated)).drop_duplicates("dataset")
+    table = select(runs(EXPERIMENT), dataset=list(STATED)).drop_duplicates("dataset")
     counted = {row.dataset: (int(row.rows), int(row.features)) for row in table.itertuples()}
-    wrong = [f"{d} has {counted[d]}" for d in stated if counted[d] != stated[d]]
+    wrong = [f"{d} has {counted[d]}" for d in STATED if counted[d] != STATED[d]]
     return all_or_some(counted, wrong, 2, "as trained on,")
 
 
 def differs_from_paper(runs: Runs) -> Verdict:
-    """Contradicts the paper: on the paper's data, with its ℓ2 loss, depth is consistently faster.
-
-    The paper says that at ℓ2 depth slows training; a replication at ℓ2 on ethanol contradicts it
-    only by finding depth faster.
-    """
     evidence = {}
     for start in ("default", *SPECIAL):
-        found = _against_single(runs, "ethanol", "report", True, start=start)
+        options = {"words": " below []", "datasets": ["ethanol"], "start": start}
+        found = shares(runs, "report", below, **options)
         evidence |= {f"{key}, {start}": value for key, value in found.items()}
     held = [key for key, value in evidence.items() if value.consistent]
     if len(held) == len(evidence):
@@ -327,7 +250,6 @@ def differs_from_paper(runs: Runs) -> Verdict:
 
 
 def printed_condition(runs: Runs) -> Verdict:
-    """A start with W_{j+1}ᵀW_{j+1} = W_jᵀW_j moves as the theorem says, to a tenth."""
     frame = select(runs(STARTS), start="printed_condition")
     worst = frame.groupby("depth").velocity.max()
     evidence = {f"depth {d}: largest relative error of Ẇ_e": float(v) for d, v in worst.items()}
@@ -336,68 +258,22 @@ def printed_condition(runs: Runs) -> Verdict:
     )
 
 
-def _claim(id: str, place: str, sentence: str, criterion, chapter: str = CHAPTER) -> Claim:
-    return Claim(f"lw-{id}", "levy-wang", place, sentence, chapter, criterion)
-
-
-LINEAR, BETTER, OTHER = "3.2 Linear nets", "3.3 Initialization", "3.4 Different optimizer"
-CLAIMS = (
-    _claim(
-        "sizes", "3.1 Setup", "Ethanol: 2565 samples, 128 features; Abalone: 4177, 8.", sizes
-    ),
-    _claim(
-        "condition-printed", "2 Theory",
-        "The end-to-end update follows where every layer begins with the WᵀW of the one before.",
-        printed_condition,
-    ),
-    _claim(
-        "ethanol-one-layer", LINEAR, "On ethanol one layer is consistently better.", single_wins
-    ),
-    _claim(
-        "abalone-deeper", LINEAR, "On Abalone two and three layers are consistently better.",
-        deeper_win,
-    ),
-    _claim("width", LINEAR, "The results depend heavily on the layers' width.", width_matters),
-    _claim("stochastic", LINEAR, "The outcome varies from draw to draw.", stochastic),
-    _claim(
-        "data-sets-disagree", LINEAR, "The two data sets lead to different conclusions.",
-        data_sets_disagree,
-    ),
-    _claim(
-        "near-zero-balanced", BETTER, "The near-zero start meets the condition of the theorem.",
-        lambda runs: balanced(runs, "near_zero"),
-    ),
-    _claim(
-        "near-identity-balanced", BETTER, "The near-identity start meets the theorem's condition.",
-        lambda runs: balanced(runs, "near_identity"),
-    ),
-    _claim(
-        "less-stochastic", BETTER, "The special starts make the outcome vary much less.",
-        less_stochastic,
-    ),
-    _claim(
-        "bursts", BETTER, "Overparameterized, the loss sometimes bursts.", bursts, BURSTS,
-    ),
-    _claim(
-        "near-identity-faster", BETTER,
-        "Overparameterized networks seem to converge faster from near identity.",
-        near_identity_faster,
-    ),
-    _claim(
-        "no-conclusion", BETTER, "No conclusion can be drawn on whether deeper is faster.",
-        no_conclusion,
-    ),
-    _claim(
-        "adam-better", OTHER, "Adam ends lower for all architectures on both data sets.",
-        adam_better,
-    ),
-    _claim("adam-depth", OTHER, "With Adam depth makes convergence slightly faster.", adam_depth),
-    _claim(
-        "depends", "4 Conclusion", "Which depth is fastest depends on the data set and the start.",
-        depends,
-    ),
-    _claim(
-        "differs-from-paper", "4 Conclusion",
-        "The findings diverge from the paper's.", differs_from_paper, WALK,
-    ),
-)  # fmt: skip
+CLAIMS = claims("levy_wang", {
+    "lw-sizes": sizes,
+    "lw-condition-printed": printed_condition,
+    "lw-ethanol-one-layer": single_wins,
+    "lw-abalone-deeper": deeper_win,
+    "lw-width": width_matters,
+    "lw-stochastic": stochastic,
+    "lw-data-sets-disagree": data_sets_disagree,
+    "lw-near-zero-balanced": partial(balanced, start="near_zero"),
+    "lw-near-identity-balanced": partial(balanced, start="near_identity"),
+    "lw-less-stochastic": less_stochastic,
+    "lw-bursts": bursts,
+    "lw-near-identity-faster": judged(lower, start="near_identity", over={"start": "near_zero"}),
+    "lw-no-conclusion": no_conclusion,
+    "lw-adam-better": on_their_grid(judged(lower, of=ARCHITECTURES, **ADAM_OVER_SGD)),
+    "lw-adam-depth": judged(slightly_lower, start="near_identity", rule="Adam"),
+    "lw-depends": depends,
+    "lw-differs-from-paper": differs_from_paper,
+})  # fmt: skip

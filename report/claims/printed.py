@@ -97,11 +97,7 @@ def match(
                 if number == 0 and row.rate == stated:
                     return Verdict(REPRODUCED, evidence)
                 matching.append(f"{phrase}, rate {row.rate:g}")
-    if matching:
-        return Verdict(CONDITION, evidence, f"with {matching[0]}")
-    return Verdict(
-        NOT_REPRODUCED, evidence, f"no rate of the grid comes within {allowed} dex (median start)"
-    )
+    return found_near(evidence, [f"with {phrase}" for phrase in matching], allowed)
 
 
 def match_tuned(model: pd.DataFrame, reference: Curve, after: int, allowed: float) -> Verdict:
@@ -117,8 +113,14 @@ def match_tuned(model: pd.DataFrame, reference: Curve, after: int, allowed: floa
     }
     if tuned.dex.median_high <= allowed:
         return Verdict(REPRODUCED, evidence)
-    if best.dex.median_high <= allowed:
-        return Verdict(CONDITION, evidence, f"with the rate {best.rate:g}; the best is {rate:g}")
-    return Verdict(
-        NOT_REPRODUCED, evidence, f"no rate of the grid comes within {allowed} dex (median start)"
-    )
+    near = best.dex.median_high <= allowed
+    told = [f"with the rate {best.rate:g}; the best is {rate:g}"] if near else []
+    return found_near(evidence, told, allowed)
+
+
+def found_near(evidence: Mapping[str, object], conditions: list[str], allowed: float) -> Verdict:
+    """With the first of the conditions under which a curve comes near; without any, none does."""
+    if conditions:
+        return Verdict(CONDITION, evidence, conditions[0])
+    reason = f"no rate of the grid comes within {allowed} dex (median start)"
+    return Verdict(NOT_REPRODUCED, evidence, reason)

@@ -25,13 +25,14 @@ from accel_core.curves import distance_at, iterations_to
 from accel_core.intervals import Estimate
 from accel_core.statistics import speedup, tune
 from report.claims.base import (
-    CONDITION,
     NOT_REPRODUCED,
-    REPRODUCED,
+    Criterion,
     MissingRuns,
+    Runs,
     Verdict,
     failure,
     select,
+    with_conditions,
 )
 
 Model = Mapping[str, object]  # column of the run table → value
@@ -154,9 +155,24 @@ def judge(
         known = {(str(race), how) for race, how in failed}
         new = [(race, how) for race, how in _failed(again) if (str(race), how) not in known]
         conditions += [f"{phrase}: {words}" for words in _phrases(new)]
-    if conditions:
-        return Verdict(CONDITION, evidence, "; ".join(conditions))
-    return Verdict(REPRODUCED, evidence)
+    return with_conditions(evidence, conditions)
+
+
+def raced(
+    experiment: str,
+    races: Sequence[Race],
+    variants: Mapping[str, tuple[str, Sequence[Race]]],
+    reach: Callable = iterations_to,
+) -> Criterion:
+    """The criterion that judges these races over an experiment, and over each of `variants`
+    (phrase → another experiment and the races there)."""
+
+    def criterion(runs: Runs) -> Verdict:
+        frame = runs(experiment)
+        others = {phrase: (runs(name), own) for phrase, (name, own) in variants.items()}
+        return judge(frame, races, others, reach)
+
+    return criterion
 
 
 def _failed(table: pd.DataFrame) -> list[tuple[Race, str]]:

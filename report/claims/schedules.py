@@ -1,4 +1,4 @@
-"""Claims of ours, on learning-rate schedules and on which starts survive: predictions.
+"""Predicates of ours, on learning-rate schedules and on which starts survive: predictions.
 
 Their criteria were committed before the runs that judge them. The target of every comparison is
 where one layer at its best constant rate is after 80 % of a budget; a run has arrived when it stays
@@ -8,14 +8,22 @@ below; iterations are medians over starts, each model at the rate that makes its
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
 from accel_core.curves import arrival, distance_at
 from accel_core.intervals import median_interval
-from report.claims.base import CONDITION, NOT_REPRODUCED, REPRODUCED, Claim, Runs, Verdict, select
+from report.claims.base import (
+    CONDITION,
+    NOT_REPRODUCED,
+    Criterion,
+    Runs,
+    Verdict,
+    claims,
+    select,
+)
 from report.experiments.schedules import BUDGET, constant
 
 SHARE = 0.8  # of the budget
@@ -118,69 +126,60 @@ def models_of(runs: Runs, p: float) -> tuple[pd.DataFrame, int]:
     return pd.concat([constant(sweeps, p), scheduled]), BUDGET[p]
 
 
-def rate_rises(runs: Runs) -> Verdict:
-    """With a warm-up one layer's best rate at ℓ4 is at least twice its best constant rate."""
-    at = corners(*models_of(runs, 4.0))
+Corners = Mapping[tuple[int, str], pd.Series]
+
+
+def best(p: float, ask: Callable[[Corners], Verdict | tuple[bool, dict]]) -> Criterion:
+    """What `ask` says of each depth's best models under every kind of schedule."""
+    return lambda runs: ask(corners(*models_of(runs, p)))
+
+
+def rate_rises(at: Corners) -> tuple[bool, dict]:
     constant, warm = at[1, "constant"].rate, at[1, "warm-up"].rate
     evidence = {"best constant rate": constant, "best rate with a warm-up": warm}
-    if warm >= 2 * constant:
-        return Verdict(REPRODUCED, evidence)
-    return Verdict(NOT_REPRODUCED, evidence, "the best rate does not double")
+    return warm >= 2 * constant, evidence
 
 
-def gain_left(runs: Runs) -> Verdict:
-    """Depth 2 keeps less than half of its gain, in logarithms, when both have a schedule."""
-    at = corners(*models_of(runs, 4.0))
+def gain_left(at: Corners) -> Verdict | tuple[bool, dict]:
     plain, scheduled = (at[1, k]["median"] / at[2, k]["median"] for k in ("constant", "any"))
     evidence = {"gain, both constant": plain, "gain, both scheduled": scheduled}
     if plain <= SAME:
         return Verdict(NOT_REPRODUCED, evidence, "without schedules there is no gain to keep")
-    if math.log(scheduled) < HALF * math.log(plain):
-        return Verdict(REPRODUCED, evidence)
-    return Verdict(NOT_REPRODUCED, evidence, "more than half of the gain is left")
+    return math.log(scheduled) < HALF * math.log(plain), evidence
 
 
-def squares_gain_nothing(runs: Runs) -> Verdict:
-    """At ℓ2 no schedule makes one layer more than a tenth faster."""
-    at = corners(*models_of(runs, 2.0))
+def squares_gain_nothing(at: Corners) -> tuple[bool, dict]:
     gain = at[1, "constant"]["median"] / at[1, "any"]["median"]
-    evidence = {"gain of the best schedule": gain}
-    if gain <= SAME:
-        return Verdict(REPRODUCED, evidence)
-    return Verdict(NOT_REPRODUCED, evidence, "a schedule helps at ℓ2 too")
+    return gain <= SAME, {"gain of the best schedule": gain}
 
 
-def clipping_is_a_warm_up(runs: Runs) -> Verdict:
-    """At ℓ4 clipping makes one layer as fast as a warm-up does, within a factor of 1.5."""
-    at = corners(*models_of(runs, 4.0))
+def clipping_is_a_warm_up(at: Corners) -> tuple[bool, dict]:
     ratio = at[1, "warm-up"]["median"] / at[1, "clipped"]["median"]
     evidence = {"iterations with a warm-up over those with clipping": ratio}
-    if max(ratio, 1 / ratio) <= NEAR:
-        return Verdict(REPRODUCED, evidence)
-    return Verdict(NOT_REPRODUCED, evidence, "they differ by more")
+    return max(ratio, 1 / ratio) <= NEAR, evidence
 
 
-def layer_beats_depth(runs: Runs) -> Verdict:
-    """At ℓ4 one layer with a schedule is at least as fast as two and three without one."""
-    at = corners(*models_of(runs, 4.0))
+def layer_beats_depth(at: Corners) -> Verdict | tuple[bool, dict]:
     gains = {d: at[d, "constant"]["median"] / at[1, "any"]["median"] for d in (2, 3)}
     evidence = {f"iterations of depth {d}, constant, over one layer's": g for d, g in gains.items()}
-    faster = [d for d, g in gains.items() if g >= 1]
-    if len(faster) == len(gains):
-        return Verdict(REPRODUCED, evidence)
-    if faster:
+    faster = [d for d, gain in gains.items() if gain >= 1]
+    if len(faster) == 1:
         return Verdict(CONDITION, evidence, f"for depth {faster[0]} only")
-    return Verdict(NOT_REPRODUCED, evidence, "depth without a schedule is faster")
+    return bool(faster), evidence
 
 
-def survival_is_a_coin(runs: Runs) -> Verdict:
-    """At ℓ4 and the rate 1e-3 one layer's survival is a coin: between 10 % and 90 % of starts."""
+def survival_is_a_coin(runs: Runs) -> tuple[bool, dict]:
     table = select(runs("survival"), p=4.0, depth=1)
     row = table.iloc[(np.log(table.rate / 1e-3)).abs().argmin()]
     evidence = {f"share that survives {row.rate:g}": row.share, "low": row.low, "high": row.high}
-    if row.low >= 1 - DEMANDED and row.high <= DEMANDED:
-        return Verdict(REPRODUCED, evidence)
-    return Verdict(NOT_REPRODUCED, evidence, "nearly all starts fare alike")
+    return row.low >= 1 - DEMANDED and row.high <= DEMANDED, evidence
+
+
+def limit_is_soft(runs: Runs) -> tuple[bool, dict]:
+    table = select(runs("survival"), p=4.0, depth=1)
+    half, nearly_all = limits(table, 0.5), limits(table, 0.99)
+    evidence = {"rate that half survive": half, "rate that 99 % survive": nearly_all}
+    return half / nearly_all >= NEAR, evidence
 
 
 def limits(table: pd.DataFrame, demanded: float) -> float:
@@ -190,37 +189,12 @@ def limits(table: pd.DataFrame, demanded: float) -> float:
     return float(rates[np.argmax(fails) - 1]) if fails.any() and not fails[0] else math.nan
 
 
-def limit_is_soft(runs: Runs) -> Verdict:
-    """At ℓ4 the limit that half of one layer's starts survive is 1.5 times that of 99 % or more."""
-    table = select(runs("survival"), p=4.0, depth=1)
-    half, nearly_all = limits(table, 0.5), limits(table, 0.99)
-    evidence = {"rate that half survive": half, "rate that 99 % survive": nearly_all}
-    if half / nearly_all >= NEAR:
-        return Verdict(REPRODUCED, evidence)
-    return Verdict(NOT_REPRODUCED, evidence, "the limit is sharper")
-
-
-CLAIMS = tuple(
-    Claim(name, "ours", "prediction", sentence, "25-is-it-a-warm-up", criterion)
-    for name, sentence, criterion in (
-        ("schedule-rate-rises",
-         "With a warm-up one layer's best learning rate at ℓ4 is at least twice as large.",
-         rate_rises),
-        ("schedule-layer-beats-depth",
-         "At ℓ4 one layer with a schedule is as fast as two and three layers without one.",
-         layer_beats_depth),
-        ("schedule-gain-left",
-         "At ℓ4 two layers keep less than half of their gain when both models have a schedule.",
-         gain_left),
-        ("schedule-clipping",
-         "At ℓ4 clipping the gradient does for one layer what a warm-up does.",
-         clipping_is_a_warm_up),
-        ("schedule-squares", "At ℓ2 no schedule makes one layer faster.", squares_gain_nothing),
-        ("survival-coin",
-         "At ℓ4 it is a coin whether one layer survives the paper's rate 0.001.",
-         survival_is_a_coin),
-        ("survival-soft",
-         "At ℓ4 one layer has no sharp limit: half of its starts survive 1.5 times the rate "
-         "that nearly all survive.", limit_is_soft),
-    )
-)  # fmt: skip
+CLAIMS = claims("schedules", {
+    "schedule-rate-rises": best(4.0, rate_rises),
+    "schedule-layer-beats-depth": best(4.0, layer_beats_depth),
+    "schedule-gain-left": best(4.0, gain_left),
+    "schedule-clipping": best(4.0, clipping_is_a_warm_up),
+    "schedule-squares": best(2.0, squares_gain_nothing),
+    "survival-coin": survival_is_a_coin,
+    "survival-soft": limit_is_soft,
+})  # fmt: skip

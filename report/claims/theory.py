@@ -1,4 +1,4 @@
-"""Claims of theory: the paper's statements, and one misprint, judged by computing both sides.
+"""Predicates of theory: the paper's statements, and one misprint, judged by computing both sides.
 
 They need no runs: a criterion draws its cases from a fixed seed and asks `accel_core.theory`.
 """
@@ -8,8 +8,16 @@ from collections.abc import Iterable
 import numpy as np
 
 from accel_core import theory
-from accel_core.theory import Case, Check
-from report.claims.base import CONDITION, NOT_REPRODUCED, REPRODUCED, UNTESTED, Claim, Runs, Verdict
+from accel_core.theory import Case, Check, dynamics_checks
+from report.claims.base import (
+    CONDITION,
+    NOT_REPRODUCED,
+    REPRODUCED,
+    UNTESTED,
+    Runs,
+    Verdict,
+    claims,
+)
 
 SEED, CASES = 2018, 60
 # A gain that is a power of y_1/y_2 is at least its square root; a factor is known to be less.
@@ -36,44 +44,34 @@ def _cases() -> Iterable[Case]:
 
 
 def warmup(runs: Runs) -> Verdict:
-    """The product's exact step is the printed rule plus a term of second order."""
     rng = np.random.default_rng(SEED)
     vectors = rng.standard_normal((CASES, 2, 4))
     rates = 10.0 ** rng.uniform(-3, 0, CASES)
     return _judged(
-        theory.dynamics_checks.warmup_identity(w, 0.7, g, rate)
+        dynamics_checks.warmup_identity(w, 0.7, g, rate)
         for (w, g), rate in zip(vectors, rates, strict=True)
     )
 
 
 def balancedness(runs: Runs) -> Verdict:
-    """Balanced layers stay balanced under the flow: the imbalance's derivative vanishes."""
     return _judged(
-        theory.dynamics_checks.imbalance_conserved(case.weights, case.gradient, 0.1)
-        for case in _cases()
+        dynamics_checks.imbalance_conserved(case.weights, case.gradient, 0.1) for case in _cases()
     )
 
 
 def end_to_end(runs: Runs) -> Verdict:
-    """Theorem 1's right-hand side is the layers' velocity, multiplied out."""
-    return _judged(theory.dynamics_checks.theorem_1(case, 0.1) for case in _cases())
+    return _judged(dynamics_checks.theorem_1(case, 0.1) for case in _cases())
 
 
 def spectrum(runs: Runs) -> Verdict:
-    """Claim 1: the matrix, its eigenvectors and eigenvalues, positive semi-definiteness."""
-    return _judged(
-        check(case)
-        for case in _cases()
-        for check in (theory.dynamics_checks.claim_1_matrix, theory.dynamics_checks.claim_1_eigen)
-    )
+    checks = dynamics_checks.claim_1_matrix, dynamics_checks.claim_1_eigen
+    return _judged(check(case) for case in _cases() for check in checks)
 
 
 def one_output(runs: Runs) -> Verdict:
-    """Claim 2 is Theorem 1 for one output, and 0 at zero."""
-    rng = np.random.default_rng(SEED)
-    vectors = rng.standard_normal((CASES, 2, 1, 4))
+    vectors = np.random.default_rng(SEED).standard_normal((CASES, 2, 1, 4))
     return _judged(
-        theory.dynamics_checks.claim_2(scale * w, g, depth, 0.1)
+        dynamics_checks.claim_2(scale * w, g, depth, 0.1)
         for w, g in vectors
         for depth in (1, 2, 3, 6)
         for scale in (0.0, 1e-2, 1.0)
@@ -81,7 +79,6 @@ def one_output(runs: Runs) -> Verdict:
 
 
 def no_regularizer(runs: Runs) -> Verdict:
-    """Theorem 2: the loop integral is the closed form, which is positive for N > 2."""
     plane = np.eye(2)[0], np.eye(2)[1]
     return _judged(
         check
@@ -92,11 +89,8 @@ def no_regularizer(runs: Runs) -> Verdict:
 
 
 def two_points(runs: Runs) -> Verdict:
-    """ℓ4 and depth 2: the small coordinate gains; is it by a power of y_1/y_2?
-
-    Decided by the 95 % interval of the exponent of the gain: above ½, a power; within ±½, a factor
-    (an equivalence test: an interval too wide to say so decides nothing).
-    """
+    """By the 95 % interval of the exponent of the gain: above `DECIDES` a power; within ±`DECIDES`
+    a factor (an equivalence test); an interval too wide to say so decides nothing."""
     ratios, angles = [8.0, 16.0, 32.0], [30.0, 45.0, 60.0]
     rows = {n: theory.scaling(4.0, [n], ratios, angles, points=60, tolerance=0.1) for n in (1, 2)}
     gains = np.array(
@@ -117,8 +111,7 @@ def two_points(runs: Runs) -> Verdict:
     return Verdict(UNTESTED, evidence, "undecided: the interval of the gain's exponent is too wide")
 
 
-def misprint(runs: Runs) -> Verdict:
-    """With W_jᵀW_j on the right, Theorem 1's equation would have to give the velocity."""
+def misprint(runs: Runs) -> tuple[bool, dict]:
     rng = np.random.default_rng(SEED)
     misses = []
     for _ in range(CASES):
@@ -128,33 +121,10 @@ def misprint(runs: Runs) -> Verdict:
         velocity = theory.end_to_end_velocity(weights, gradient)
         misses.append(float(np.linalg.norm(velocity + field) / np.linalg.norm(velocity)))
     evidence = {"least relative error of the velocity": min(misses), "cases": CASES}
-    if min(misses) > WRONG:
-        return Verdict(
-            NOT_REPRODUCED, evidence, "a misprint: the theorem needs WWᵀ of the layer before"
-        )
-    return Verdict(REPRODUCED, evidence)
+    return min(misses) <= WRONG, evidence
 
 
-def _claim(criterion, source: str, place: str, chapter: str, sentence: str) -> Claim:
-    name = criterion.__name__.replace("_", "-")
-    return Claim(f"theory-{name}", source, place, sentence, chapter, criterion)
-
-
-CLAIMS = tuple(_claim(*row) for row in (
-    (warmup, "paper", "Section 3", "10-setting-and-warmup",
-     "A vector times a scalar moves, to first order, with an adaptive rate and a memory."),
-    (balancedness, "paper", "Section 5, Theorem 1", "11-end-to-end-dynamics",
-     "Under gradient flow, balanced layers stay balanced."),
-    (end_to_end, "paper", "Section 5, Theorem 1", "11-end-to-end-dynamics",
-     "The end-to-end matrix obeys a closed equation in which hidden widths do not appear."),
-    (spectrum, "paper", "Section 5, Claim 1", "12-preconditioner",
-     "Depth is a positive semi-definite preconditioner with the stated spectrum."),
-    (one_output, "paper", "Section 5, Claim 2", "12-preconditioner",
-     "For one output the rule is an adaptive factor and a projection."),
-    (no_regularizer, "paper", "Section 6, Theorem 2", "13-no-regularizer",
-     "For more than two layers the update is the gradient of no function."),
-    (two_points, "paper", "Section 7", "14-two-points",
-     "With ℓ4 and depth 2 the coupling of the coordinates accelerates the small one."),
-    (misprint, "levy-wang", "Section on the theory, condition of balancedness",
-     "11-end-to-end-dynamics", "Layers are balanced if every layer has the WᵀW of the one before."),
-))  # fmt: skip
+CRITERIA = (
+    warmup, balancedness, end_to_end, spectrum, one_output, no_regularizer, two_points, misprint
+)  # fmt: skip
+CLAIMS = claims("theory", {f"theory-{c.__name__.replace('_', '-')}": c for c in CRITERIA})

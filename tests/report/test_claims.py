@@ -1,4 +1,7 @@
-"""Criteria on made-up run tables: both outcomes, plausible tables that fail, and thresholds."""
+"""What a claim and a verdict are; the criteria of the tuned rates on made-up tables: both outcomes,
+plausible tables that fail, thresholds."""
+
+import tomllib
 
 import made_up_runs
 import numpy as np
@@ -7,22 +10,20 @@ import pytest
 from made_up_runs import PRINTED
 
 from report import claims
+from report.claims import base
 from report.claims import tuned_rates as tuned
 from report.claims.races import depths, race_table
+from report.paths import WORDS
 
 BUDGET = 1_000_000
 RATES = (1e-3, 5e-3, 1e-2)
 ITERATION = made_up_runs.axis(BUDGET)
+HOLDS, CONDITION, FAILS = "reproduced", "reproduced with a condition", "not reproduced"
 
 
-def decay(speed, exponent=0.7):
+def decay(speed):
     """Distance 1 at the start, then a power of the iteration; `speed` scales the iteration."""
-    return (1 + speed * ITERATION / 1000) ** -exponent
-
-
-def rows(p, depth, curve, seed, rate=RATES[1], status="completed"):
-    model = {"p": float(p), "depth": depth}
-    return made_up_runs.run(model, curve, seed, rate, BUDGET, diverged=status == "diverged")
+    return (1 + speed * ITERATION / 1000) ** -0.7
 
 
 def grid(curves, jitter=0.01):
@@ -30,57 +31,24 @@ def grid(curves, jitter=0.01):
 
     Start s is a little slower than start s − 1, each model alike.
     """
-    table = []
-    for (p, depth), curve in curves.items():
-        for seed in range(5):
-            own = curve * (1 + jitter * seed)
-            table += [
-                rows(p, depth, own * 3, seed, RATES[0]),
-                rows(p, depth, own, seed, RATES[1]),
-                rows(p, depth, own, seed, RATES[2], "diverged"),
-            ]
-    return pd.DataFrame(table)
+    return pd.DataFrame(
+        made_up_runs.run(
+            {"p": float(p), "depth": depth}, curve * (1 + jitter * seed) * factor, seed, rate,
+            BUDGET, diverged=rate == RATES[2],
+        )
+        for (p, depth), curve in curves.items()
+        for seed in range(5)
+        for rate, factor in zip(RATES, (3, 1, 1), strict=True)
+    )  # fmt: skip
 
 
 def experiments(frame, **others):
-    return {
-        "tuned_rates": frame,
-        "tuned_rates_fine": frame,
-        "tuned_rates_trimmed": frame,
-    } | others
+    return dict.fromkeys([tuned.EXPERIMENT, *tuned.VARIANTS.values()], frame) | others
 
 
 def figure(l2=(1, 0.6, 0.5), l4=(1, 1.6, 2.2)):
     """Speeds of depth 1, 2, 3 at ℓ2 and ℓ4: by default what the paper says."""
     return {(p, d): decay(s) for p, speeds in ((2, l2), (4, l4)) for d, s in enumerate(speeds, 1)}
-
-
-def judge(name, runs):
-    (claim,) = [claim for claim in claims.CLAIMS if claim.id == f"tuned-{name}"]
-    return claim.judge(runs)
-
-
-HOLD = [
-    "l2-hinders",
-    "l2-slightly",
-    "l4-depth2",
-    "l4-depth3",
-    "l4-depth3-over-2",
-    "l4-a-lot",
-    "loss-decides",
-    "l2-order",
-    "l4-order",
-    "lp-benefits",
-    "ava-l2",
-    "ava-l4",
-    "blog-2024-either-way",
-]
-
-
-@pytest.mark.parametrize("name", HOLD)
-def test_a_table_as_the_paper_says_reproduces(name):
-    verdict = judge(name, experiments(grid(figure())))
-    assert verdict.outcome == "reproduced", verdict.condition
 
 
 def printed_figure():
@@ -94,126 +62,88 @@ def printed_figure():
     return grid(curves, jitter=0)
 
 
-def test_printed_speedups_are_those_that_the_thresholds_were_reasoned_from():
-    header, table = "| share |", []
-    documented = tuned.__doc__[tuned.__doc__.index(header) :].split("\n\n")[0].splitlines()[2:]
-    for share in tuned.EARLY + tuned.LATE:
-        races = [depths(p, depth, 1, share) for p in (2, 4) for depth in (2, 3)]
-        estimates = race_table(printed_figure(), races).speedup
-        cells = [
-            f"below {e.median_high:.1f}" if e.median_low == 0 else f"{e.median_low:.2f}"
-            for e in estimates
-        ]
-        table.append(f"| {share} | " + " | ".join(cells) + " |")
-    assert documented == table
+def judge(name, runs):
+    return made_up_runs.judge(f"tuned-{name}", runs)
 
 
-@pytest.mark.parametrize("name", [c.id.removeprefix("tuned-") for c in tuned.CLAIMS])
-def test_the_paper_is_reproduced_by_its_own_figure(name):
-    verdict = judge(name, experiments(printed_figure(), paper_curves=PRINTED))
-    if name == "l4-order":
-        assert verdict.outcome == "reproduced with a condition"
-        assert verdict.condition == (
-            "not for depth 2 over 1 at ℓ4 (10%, 20% of the budget) · "
-            "depth 3 over 2 at ℓ4 (10% of the budget)"
-        )
-    elif name == "blog-2023-faster":
-        assert verdict.outcome == "reproduced with a condition"
-        assert verdict.condition == (
-            "not for depth 2 over 1 at ℓ2 (40%, 80% of the budget) · "
-            "depth 3 over 1 at ℓ2 (40%, 80% of the budget)"
-        )
-    else:
-        assert verdict.outcome == "reproduced", verdict.condition
+def printed_outcome(name, frame):
+    return judge(name, experiments(frame, paper_curves=PRINTED)).outcome
 
 
-# A plausible outcome that is not the claimed one, and what it makes of the claim.
-COUNTEREXAMPLES = {
-    "l2-hinders": (figure(l2=(1, 1.3, 1.4)), "not reproduced"),
-    "l2-slightly": (figure(l2=(1, 0.15, 0.1)), "not reproduced"),
-    "l4-depth2": (figure(l4=(1, 0.7, 2.2)), "not reproduced"),
-    "l4-depth3": (figure(l4=(1, 1.6, 0.8)), "not reproduced"),
-    "l4-depth3-over-2": (figure(l4=(1, 1.6, 1.2)), "not reproduced"),
-    "l4-a-lot": (figure(l4=(1, 1.2, 1.3)), "not reproduced"),
-    "loss-decides": (figure(l2=(1, 1.6, 2.2)), "not reproduced"),
-    "l2-order": (figure(l2=(1, 0.5, 0.6)), "not reproduced"),
-    "l4-order": (figure(l4=(1, 2.2, 1.6)), "not reproduced"),
-    "lp-benefits": (figure(l4=(1, 0.9, 0.9)), "not reproduced"),
-    "ava-l2": (figure(l2=(1, 1.2, 1.3)), "not reproduced"),
-    "ava-l4": (figure(l4=(1, 1.2, 1.3)), "not reproduced"),
-    "blog-2023-faster": (figure(l4=(1, 0.9, 1.1)), "not reproduced"),
-    # half of what it says holds: ℓ2 slower, but ℓ4 not faster
-    "blog-2024-either-way": (figure(l4=(1, 1, 0.9)), "reproduced with a condition"),
+# speed-ups of the printed curves over their own single layer: ℓ2 depth 2, 3; ℓ4 depth 2, 3
+PRINTED_SPEEDUPS = {
+    0.1: (0.34, 0.24, 0.71, 0.69),
+    0.2: (0.45, 0.34, 0.90, 0.98),
+    0.4: (0.58, 0.49, 1.18, 1.38),
+    0.8: (0, 0, 1.53, 1.97),  # at ℓ2 never there within the budget
 }
 
 
-def test_every_claim_about_speed_has_a_counterexample():
-    curves = [claim.id for claim in tuned.CLAIMS if "curve" in claim.id]
-    assert len(curves) == 6
-    assert len(COUNTEREXAMPLES) + len(curves) == len(tuned.CLAIMS)
+@pytest.mark.parametrize("share", PRINTED_SPEEDUPS)
+def test_printed_speedups_are_those_that_the_thresholds_were_reasoned_from(share):
+    races = [depths(p, depth, 1, share) for p in (2, 4) for depth in (2, 3)]
+    found = race_table(printed_figure(), races).speedup
+    assert tuple(round(e.median_low, 2) for e in found) == PRINTED_SPEEDUPS[share]
 
 
-@pytest.mark.parametrize("name", COUNTEREXAMPLES)
-def test_a_plausible_other_outcome_fails_the_claim(name):
-    curves, outcome = COUNTEREXAMPLES[name]
-    assert judge(name, experiments(grid(curves))).outcome == outcome
+@pytest.mark.parametrize("name", tuned.CRITERIA)
+def test_the_paper_is_reproduced_by_its_own_figure(name):
+    mixed = name in ("l4-order", "blog-2023-faster")  # ℓ4 early on; ℓ2
+    assert printed_outcome(name, printed_figure()) == (CONDITION if mixed else HOLDS)
 
 
-@pytest.mark.parametrize(
-    ("name", "curves", "condition"),
-    [
-        ("l2-hinders", figure(l2=(1, 1.3, 0.6)), "not for depth 2 over 1 at ℓ2"),
-        ("l2-hinders", figure(l2=(1, 0.6, 1.3)), "not for depth 3 over 1 at ℓ2"),
-        ("l2-slightly", figure(l2=(1, 0.6, 0.15)), "not for depth 3 over 1 at ℓ2"),
-        ("l4-a-lot", figure(l4=(1, 1.3, 2.2)), "not for depth 2 over 1 at ℓ4 (80% of"),
-        ("l4-a-lot", figure(l4=(1, 1.6, 1.3)), "not for depth 3 over 1 at ℓ4 (80% of"),
-        ("loss-decides", figure(l2=(1, 1.6, 0.5)), "intervals meet: depth 2 (40% of"),
-        ("ava-l2", figure(l2=(1, 0.6, 1.3)), "not for depth 3 over 1 at ℓ2 (10%, 20%, 40%, 80%"),
-        ("ava-l2", figure(l2=(1, 1.3, 0.6)), "not for depth 2 over 1 at ℓ2 (10%, 20%, 40%, 80%"),
-    ],
-)
-def test_what_holds_for_one_depth_only_is_a_condition(name, curves, condition):
+# A table as the paper says reproduces a claim; a plausible other one makes this of it.
+COUNTEREXAMPLES = [
+    ("l2-hinders", figure(l2=(1, 1.3, 1.4)), FAILS),
+    ("l2-hinders", figure(l2=(1, 1.3, 0.6)), "not for depth 2 over 1 at ℓ2"),
+    ("l2-hinders", figure(l2=(1, 0.6, 1.3)), "not for depth 3 over 1 at ℓ2"),
+    ("l2-slightly", figure(l2=(1, 0.15, 0.1)), FAILS),
+    ("l2-slightly", figure(l2=(1, 0.6, 0.15)), "not for depth 3 over 1 at ℓ2"),
+    ("l4-depth2", figure(l4=(1, 0.7, 2.2)), FAILS),
+    ("l4-depth3", figure(l4=(1, 1.6, 0.8)), FAILS),
+    ("l4-depth3-over-2", figure(l4=(1, 1.6, 1.2)), FAILS),
+    ("l4-a-lot", figure(l4=(1, 1.2, 1.3)), FAILS),
+    ("l4-a-lot", figure(l4=(1, 1.3, 2.2)), "not for depth 2 over 1 at ℓ4 (80% of"),
+    ("loss-decides", figure(l2=(1, 1.6, 2.2)), FAILS),
+    ("loss-decides", figure(l2=(1, 1.6, 0.5)), "intervals meet: depth 2 (40% of"),
+    ("l2-order", figure(l2=(1, 0.5, 0.6)), FAILS),
+    ("l4-order", figure(l4=(1, 2.2, 1.6)), FAILS),
+    ("lp-benefits", figure(l4=(1, 0.9, 0.9)), FAILS),
+    ("ava-l2", figure(l2=(1, 1.2, 1.3)), FAILS),
+    ("ava-l2", figure(l2=(1, 0.6, 1.3)), "not for depth 3 over 1 at ℓ2 (10%, 20%, 40%, 80%"),
+    ("ava-l4", figure(l4=(1, 1.2, 1.3)), FAILS),
+    ("blog-2023-faster", figure(l4=(1, 0.9, 1.1)), FAILS),
+    ("blog-2023-faster", figure(), "not for depth 2 over 1 at ℓ2 (40%, 80% of the budget)"),
+    ("blog-2024-either-way", figure(l4=(1, 1, 0.9)), "not for depth 3 over 1 at ℓ4"),
+    ("blog-2024-either-way", figure((1, 1.1, 1.1), (1, 0.9, 0.9)), FAILS),
+]
+
+
+@pytest.mark.parametrize(("name", "curves", "found"), COUNTEREXAMPLES)
+def test_a_plausible_other_outcome_fails_the_claim_or_is_its_condition(name, curves, found):
+    as_said = figure(l2=(1, 1.6, 2.2)) if name == "blog-2023-faster" else figure()
+    assert judge(name, experiments(grid(as_said))).outcome == HOLDS
     verdict = judge(name, experiments(grid(curves)))
-    assert verdict.outcome == "reproduced with a condition"
-    assert verdict.condition.startswith(condition)
+    assert verdict.outcome == (FAILS if found == FAILS else CONDITION)
+    assert found == FAILS or verdict.condition.startswith(found)
 
 
-def test_neither_direction_is_no_either_way():
-    verdict = judge("blog-2024-either-way", experiments(grid(figure((1, 1.1, 1.1), (1, 0.9, 0.9)))))
-    assert verdict.outcome == "not reproduced"
-
-
-def test_general_sentence_holds_only_where_both_losses_gain():
-    both = grid(figure(l2=(1, 1.6, 2.2)))
-    assert judge("blog-2023-faster", experiments(both)).outcome == "reproduced"
-    verdict = judge("blog-2023-faster", experiments(grid(figure())))
-    assert verdict.outcome == "reproduced with a condition"
-    assert verdict.condition.startswith("not for depth 2 over 1 at ℓ2 (40%, 80% of the budget)")
+def test_every_claim_about_speed_has_a_counterexample():
+    assert {name for name, *_ in COUNTEREXAMPLES} == {n for n in tuned.CRITERIA if "curve" not in n}
 
 
 # --- conditions: each names what fails, and only that
 
 
-def test_a_failing_variant_is_the_condition():
-    alike = grid(figure(l4=(1, 0.9, 0.9)))
-    for experiment, phrase in (
-        ("tuned_rates_fine", "on a grid ten times finer"),
-        ("tuned_rates_trimmed", "without the six outlier rows"),
-    ):
-        verdict = judge("l4-depth3", experiments(grid(figure()), **{experiment: alike}))
-        assert verdict.outcome == "reproduced with a condition"
-        assert (
-            verdict.condition == f"{phrase}: not for depth 3 over 1 at ℓ4 (40%, 80% of the budget)"
-        )
-        contrast = judge("loss-decides", experiments(grid(figure()), **{experiment: alike}))
-        # ℓ2 is slower still, so that the losses differ there too
-        assert contrast.outcome == "reproduced"
-        same = grid(figure((1, 1.6, 2.2), (1, 1.6, 2.2)))
-        contrast = judge("loss-decides", experiments(grid(figure()), **{experiment: same}))
-        assert contrast.outcome == "reproduced with a condition"
-        assert contrast.condition.startswith(
-            f"{phrase} intervals meet: depth 2 (40% of the budget)"
-        )
+@pytest.mark.parametrize(("phrase", "experiment"), tuned.VARIANTS.items())
+def test_a_failing_variant_is_the_condition(phrase, experiment):
+    alike = grid(figure((1, 1.6, 2.2), (1, 0.9, 0.9)))
+    runs = experiments(grid(figure()), **{experiment: alike})
+    assert judge("l4-depth3", runs).condition == (
+        f"{phrase}: not for depth 3 over 1 at ℓ4 (40%, 80% of the budget)"
+    )
+    assert judge("loss-decides", runs).condition.startswith(f"{phrase} intervals meet: depth 2")
+    assert judge("l2-order", runs).condition.startswith(f"{phrase}: not for")
 
 
 def test_one_start_against_the_others_is_the_condition():
@@ -221,9 +151,7 @@ def test_one_start_against_the_others_is_the_condition():
     # start 4 of depth 3: diverges at the rate that is best for the others
     odd = (frame.p == 4) & (frame.depth == 3) & (frame.seed == 4) & (frame.rate == RATES[1])
     frame.loc[odd, ["status", "final"]] = ["diverged", np.inf]
-    verdict = judge("l4-depth3", experiments(frame))
-    assert verdict.outcome == "reproduced with a condition"
-    assert verdict.condition.startswith(
+    assert judge("l4-depth3", experiments(frame)).condition.startswith(
         "for the median start only: depth 3 over 1 at ℓ4 (40%, 80% of the budget)"
     )
 
@@ -239,35 +167,23 @@ def test_start_tuned_on_its_own_is_asked_too():
         row = layer[(layer.seed == seed) & (layer.rate == rate)].index[0]
         frame.loc[row, ["status", "final"]] = ["completed", float(fast[-1])]
         frame.at[row, "iteration"], frame.at[row, "distance"] = ITERATION, fast
-    verdict = judge("l4-depth3", experiments(frame))
-    assert verdict.outcome == "reproduced with a condition"
-    assert verdict.condition == (
+    assert judge("l4-depth3", experiments(frame)).condition == (
         "every start tuned on its own: not for depth 3 over 1 at ℓ4 (40%, 80% of the budget)"
     )
 
 
 def test_a_dip_below_the_target_that_does_not_last_is_no_arrival():
-    curves = figure()
     slow = decay(0.5)  # slower than one layer, but for one recorded point
     dips = np.where(np.arange(slow.size) == slow.size // 2, slow[-1] / 10, slow)
-    assert judge("l4-depth2", experiments(grid(curves))).outcome == "reproduced"
     for curve in (slow, dips):
-        verdict = judge("l4-depth2", experiments(grid(curves | {(4, 2): curve})))
-        assert verdict.outcome == "not reproduced"
+        curves = figure() | {(4, 2): curve}
+        assert judge("l4-depth2", experiments(grid(curves))).outcome == FAILS
 
 
-def test_a_rate_on_the_edge_of_the_grid_is_the_condition():
+@pytest.mark.parametrize("depth", [1, 3])
+def test_a_rate_on_the_edge_of_the_grid_is_the_condition(depth):
     frame = grid(figure())
-    cut = frame[(frame.p != 4) | (frame.depth != 3) | (frame.rate != RATES[2])]
-    runs = experiments(frame) | {"tuned_rates": cut}
-    verdict = judge("l4-depth3", runs)
-    assert verdict.condition == "tuned on the edge of the grid: depth 3 over 1 at ℓ4 (largest rate)"
-    assert judge("l4-depth2", runs).outcome == "reproduced"
-
-
-def test_the_single_layers_rate_on_the_edge_of_the_grid_counts_too():
-    frame = grid(figure())
-    cut = frame[(frame.p != 4) | (frame.depth != 1) | (frame.rate != RATES[2])]
+    cut = frame[(frame.p != 4) | (frame.depth != depth) | (frame.rate != RATES[2])]
     verdict = judge("l4-depth3", experiments(frame) | {"tuned_rates": cut})
     assert verdict.condition == "tuned on the edge of the grid: depth 3 over 1 at ℓ4 (largest rate)"
 
@@ -276,22 +192,17 @@ def test_the_single_layers_rate_on_the_edge_of_the_grid_counts_too():
     ("late_starts", "condition"),
     [
         (((2, 3e4, 1.8), (3, 1e5, 3)), "not for depth 3 over 2 at ℓ4 (10%, 20% of the budget)"),
-        (
-            ((2, 6.5e5, 4), (3, 8.5e5, 14)),
-            "at the end of the budget only; on the way it holds for the median start in 0 of 8 "
-            "comparisons",
-        ),
+        (((2, 6.5e5, 4), (3, 8.5e5, 14)), "at the end of the budget only; on the way it holds"),
     ],
 )
 def test_order_on_the_way_only_weakens_what_holds_at_the_end(late_starts, condition):
     """Deeper nets that start late: behind at the early targets, ahead at the end."""
     curves = figure()
     for depth, delay, speed in late_starts:
-        late = np.maximum(ITERATION - delay, 0)
-        curves[4, depth] = (1 + speed * late / 1000) ** -0.7
+        curves[4, depth] = (1 + speed * np.maximum(ITERATION - delay, 0) / 1000) ** -0.7
     verdict = judge("l4-order", experiments(grid(curves)))
-    assert verdict.outcome == "reproduced with a condition"
-    assert verdict.condition == condition
+    assert verdict.outcome == CONDITION
+    assert verdict.condition.startswith(condition)
 
 
 # --- printed curves
@@ -299,117 +210,97 @@ def test_order_on_the_way_only_weakens_what_holds_at_the_end(late_starts, condit
 
 def test_printed_curve_at_another_rate_is_a_condition_and_nowhere_is_a_failure():
     frame = printed_figure()
-    ours = (frame.p == 4) & (frame.depth == 1) & (frame.rate == RATES[1])
-    faster = frame.copy()
-    faster.loc[ours, "distance"] = faster[ours].distance.map(lambda d: d * 10**-0.06)
-    faster.loc[ours, "final"] = faster[ours].final * 10**-0.06
-    runs = experiments(faster, paper_curves=PRINTED)
-    verdict = judge("curve-l4-depth1", runs)
-    assert verdict.outcome == "not reproduced"
-    slow = (frame.p == 4) & (frame.depth == 1) & (frame.rate == RATES[0])
-    faster.loc[slow, "distance"] = faster[slow].distance.map(lambda d: d / 3)
-    verdict = judge("curve-l4-depth1", experiments(faster, paper_curves=PRINTED))
-    assert verdict.outcome == "reproduced with a condition"
-    assert verdict.condition == "with the rate 0.001; the best is 0.005"
+    own = (frame.p == 4) & (frame.depth == 1)
+    at = own & (frame.rate == RATES[1])
+    frame.loc[at, "distance"] = frame[at].distance.map(lambda d: d * 10**-0.06)
+    frame.loc[at, "final"] = frame[at].final * 10**-0.06
+    assert printed_outcome("curve-l4-depth1", frame) == FAILS
+    slow = own & (frame.rate == RATES[0])
+    frame.loc[slow, "distance"] = frame[slow].distance.map(lambda d: d / 3)
+    assert judge("curve-l4-depth1", experiments(frame, paper_curves=PRINTED)).condition == (
+        "with the rate 0.001; the best is 0.005"
+    )
 
 
 @pytest.mark.parametrize(("p", "depth", "after"), [(2, 1, 2e4), (2, 3, 4e5), (4, 2, 1e5)])
 def test_printed_curve_is_judged_after_the_stated_iteration_only(p, depth, after):
     """A run off by a factor of 2 before that iteration, or by a fifth in a piece after it."""
     for off, wrong, outcome in (
-        (0.9 * after > ITERATION, 2.0, "reproduced"),
-        ((1.05 * after < ITERATION) & (1.5 * after > ITERATION), 1.2, "not reproduced"),
+        (0.9 * after > ITERATION, 2.0, HOLDS),
+        ((1.05 * after < ITERATION) & (1.5 * after > ITERATION), 1.2, FAILS),
     ):
         frame = printed_figure()
         frame.distance = [
             np.where(off, d * wrong, d) if len(d) == len(off) else d for d in frame.distance
         ]
-        verdict = judge(f"curve-l{p}-depth{depth}", experiments(frame, paper_curves=PRINTED))
-        assert verdict.outcome == outcome
+        assert printed_outcome(f"curve-l{p}-depth{depth}", frame) == outcome
 
 
 # --- thresholds and single values decide
 
 
 @pytest.mark.parametrize(
-    ("name", "threshold", "value", "outcome"),
+    ("races", "outcome"),
     [
-        ("l2-slightly", "SLIGHT", 0.7, "not reproduced"),
-        ("l4-a-lot", "LARGE", 3.0, "not reproduced"),
-        ("l4-a-lot", "LARGE", 1.9, "reproduced with a condition"),
-        ("ava-l2", "NEGLIGIBLE", 0.3, "not reproduced"),
-        ("curve-l4-depth2", "OTHER_DEX", -1.0, "not reproduced"),
-        ("curve-l2-depth1", "SINGLE_LAYER_DEX", -1.0, "not reproduced"),
+        (tuned.gains(2, 2, 3, at=tuned.SLIGHT_AT, lower=0.7), FAILS),
+        (tuned.gains(4, 2, 3, at=(0.8,), lower=3.0), FAILS),
+        (tuned.gains(4, 2, 3, at=(0.8,), lower=1.9), CONDITION),
+        (tuned.gains(2, 2, 3, upper=0.3), FAILS),
     ],
 )
-def test_changing_a_threshold_changes_the_verdict(monkeypatch, name, threshold, value, outcome):
-    if "curve" in name:
-        runs = experiments(printed_figure(), paper_curves=PRINTED)
-    else:
-        runs = experiments(grid(figure()))
-    assert judge(name, runs).outcome == "reproduced"
-    monkeypatch.setattr(tuned, threshold, value)
-    assert judge(name, runs).outcome == outcome
+def test_another_threshold_is_another_verdict(races, outcome):
+    criterion = tuned.raced(*races)
+    assert criterion(experiments(grid(figure())).__getitem__).outcome == outcome
 
 
-def test_changing_one_recorded_value_changes_the_verdict():
+def test_changing_one_recorded_value_or_the_tolerance_changes_the_verdict(monkeypatch):
     frame = printed_figure()
-    runs = experiments(frame, paper_curves=PRINTED)
-    assert judge("curve-l2-depth1", runs).outcome == "reproduced"
-    late = ITERATION[np.abs(ITERATION - 3e5).argmin()]
+    late = ITERATION[np.abs(ITERATION - 3e5).argmin()] == ITERATION
     # median of five equal starts: one value of three of them has to move
-    for seed in range(3):
-        run = (frame.p == 2) & (frame.depth == 1) & (frame.seed == seed)
-        for index in frame[run & (frame.rate == RATES[1])].index:
-            frame.at[index, "distance"] = np.where(
-                late == ITERATION, 1.0, frame.at[index, "distance"]
-            )
-    assert judge("curve-l2-depth1", runs).outcome == "not reproduced"
+    run = (frame.p == 2) & (frame.depth == 1) & (frame.seed < 3) & (frame.rate == RATES[1])
+    for index in frame.index[run]:
+        frame.at[index, "distance"] = np.where(late, 1.0, frame.at[index, "distance"])
+    assert printed_outcome("curve-l2-depth1", frame) == FAILS
+    monkeypatch.setattr(tuned, "SINGLE_LAYER_DEX", -1.0)
+    assert printed_outcome("curve-l2-depth1", printed_figure()) == FAILS
     frame = grid(figure(), jitter=0)
-    runs = experiments(frame)
-    assert judge("l2-order", runs).outcome == "reproduced"
     one = (frame.p == 2) & (frame.depth == 2) & (frame.seed == 3) & (frame.rate == RATES[1])
     frame.loc[one, "final"] = 1e-6
-    assert judge("l2-order", runs).outcome == "not reproduced"
+    assert judge("l2-order", experiments(frame)).outcome == FAILS
 
 
 # --- what is missing
 
 
-@pytest.mark.parametrize("claim", tuned.CLAIMS, ids=lambda claim: claim.id)
-def test_no_runs_cannot_be_tested(claim):
-    verdict = claim.judge({})
-    assert verdict.outcome == "cannot be tested"
-    assert "not in the record" in verdict.condition
-
-
 def test_missing_variant_depth_or_start_cannot_be_tested():
     frame = grid(figure())
-    assert judge("l4-depth3", {"tuned_rates": frame}).condition == (
-        "the runs of 'tuned_rates_fine' are not in the record"
-    )
-    shallow = frame[frame.depth < 3]
-    assert judge("l4-depth3", experiments(shallow)).condition.startswith("no runs with depth = [3]")
-    assert judge("l4-depth2", experiments(shallow)).outcome == "reproduced"
-    few = frame[frame.seed < 4]
-    assert judge("l4-order", experiments(few)).condition == "4 starts of 5 are in the record"
-    assert judge("l4-depth2", experiments(frame[:0])).condition.endswith("is empty")
+    shallow, few = frame[frame.depth < 3], frame[frame.seed < 4]
+    for name, runs, reason in (
+        ("l4-depth3", {}, "the runs of 'tuned_rates' are not in the record"),
+        ("l4-depth3", {"tuned_rates": frame}, "the runs of 'tuned_rates_fine' are not"),
+        ("l4-depth3", experiments(shallow), "no runs with depth = [3]"),
+        ("l4-order", experiments(few), "4 starts of 5 are in the record"),
+        ("l4-depth2", experiments(frame[:0]), "the table of 'tuned_rates' is empty"),
+    ):
+        verdict = judge(name, runs)
+        assert verdict.outcome == "cannot be tested"
+        assert verdict.condition.startswith(reason)
+    assert judge("l4-depth2", experiments(shallow)).outcome == HOLDS
 
 
 def test_a_single_layer_that_always_diverges_sets_no_target():
     frame = grid(figure())
-    frame.loc[(frame.p == 4) & (frame.depth == 1), ["status", "final"]] = ["diverged", np.inf]
-    for column in ("iteration", "distance"):
-        frame[column] = [
-            value[:10] if status == "diverged" else value
-            for value, status in zip(frame[column], frame.status, strict=True)
-        ]
+    layer = frame.index[(frame.p == 4) & (frame.depth == 1)]
+    frame.loc[layer, ["status", "final"]] = ["diverged", np.inf]
+    for at in layer:
+        for column in ("iteration", "distance"):
+            frame.at[at, column] = frame.at[at, column][:10]
     verdict = judge("l4-depth3", experiments(frame))
-    assert verdict.outcome == "cannot be tested"
-    assert verdict.condition == (
-        "depth 3 over 1 at ℓ4: the single layer diverges at every rate, there is no target"
+    assert (verdict.outcome, "there is no target" in verdict.condition) == (
+        "cannot be tested",
+        True,
     )
-    assert judge("l2-hinders", experiments(frame)).outcome == "reproduced"
+    assert judge("l2-hinders", experiments(frame)).outcome == HOLDS
 
 
 def test_a_fault_inside_a_criterion_is_not_taken_for_missing_runs():
@@ -418,14 +309,29 @@ def test_a_fault_inside_a_criterion_is_not_taken_for_missing_runs():
         judge("l4-depth2", experiments(broken))
 
 
-# --- the machinery
+# --- claims and verdicts
 
 
-def test_ids_are_unique_and_repeated_ones_refused():
-    ids = [claim.id for claim in claims.CLAIMS]
-    assert len(set(ids)) == len(ids) >= 20
+def test_every_id_has_its_words_and_its_criterion(monkeypatch, tmp_path):
+    told = [tomllib.loads(path.read_text(encoding="utf8")) for path in WORDS.glob("*.toml")]
+    ids = sorted(id for each in told for id, words in each.items() if isinstance(words, dict))
+    assert sorted(claim.id for claim in claims.CLAIMS) == ids
+    assert all(claim.asks and claim.sentence and claim.place for claim in claims.CLAIMS)
+    monkeypatch.setattr(base, "WORDS", tmp_path)
+    (tmp_path / "small.toml").write_text('source = "ours"\n[a]\n[b]\n')
+    for criteria in ({"a": None}, {"a": None, "b": None, "c": None}):
+        with pytest.raises(ValueError, match="an id needs its words there and its criterion here"):
+            base.claims("small", criteria)
     with pytest.raises(ValueError, match="tuned-l2-hinders"):
-        claims._assembled(tuned.CLAIMS, tuned.CLAIMS[:1])
+        claims._assembled(tuned.CLAIMS, tuned.CLAIMS)
+
+
+def test_a_criterion_that_says_only_whether_takes_the_reason_from_the_words():
+    def verdict(holds):
+        words = ("x", "ours", "", "", "")
+        return claims.Claim(*words, lambda runs: (holds, {"n": 1}), otherwise="no").judge({})
+
+    assert (verdict(True).outcome, verdict(False).condition) == (HOLDS, "no")
 
 
 def test_verdicts_and_sources_are_checked():
@@ -437,14 +343,3 @@ def test_verdicts_and_sources_are_checked():
         claims.Verdict(claims.REPRODUCED, condition="but")
     with pytest.raises(ValueError, match="'twitter'; allowed are paper"):
         claims.Claim("x", "twitter", "", "", "", lambda runs: None)
-
-
-def test_table_has_a_row_per_claim_in_order():
-    frame = grid(figure())
-    table = claims.table(lambda name: experiments(frame)[name])
-    assert table.id.tolist() == [claim.id for claim in claims.CLAIMS]
-    assert set(table.outcome) <= set(claims.OUTCOMES)
-    row = table.set_index("id").loc["tuned-l4-depth3"]
-    assert row.outcome == "reproduced"
-    assert row.condition == ""
-    assert "depth 3 over 1 at ℓ4, target: single layer at 80% of the budget" in row.evidence
