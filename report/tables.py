@@ -36,8 +36,8 @@ def number(value: object, digits: int = 3) -> str:
 
     >>> number(1.7), number(466_982.3), number(5e-5), number(0.0), number(np.inf)
     ('1.7', '467,000', '5 × 10⁻⁵', '0', '∞')
-    >>> number(12_345), number("plain")  # a count is exact
-    ('12,345', 'plain')
+    >>> number(500.0, 2), number(12_345), number("plain")  # a count is exact
+    ('500', '12,345', 'plain')
     >>> number(Estimate(1.7, 1.7, 1.68, 1.732, 0.94, 5))  # all to the same place
     '1.70 [1.68, 1.73]'
     >>> number(Estimate(2.1, np.inf, 1.9, np.inf, 0.94, 5))  # a bound, where runs are censored
@@ -67,7 +67,7 @@ def _real(value: float, digits: int, places: int | None) -> str:
     if places is not None:
         return f"{value:,.{places}f}".replace("-", "−")
     value = round(value, digits - 1 - floor(log10(abs(value))))
-    text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.{digits}g}"
+    text = f"{value:,.0f}" if abs(value) >= 10 ** min(digits, 3) else f"{value:.{digits}g}"
     return text.replace("-", "−")
 
 

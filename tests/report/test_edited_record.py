@@ -1,34 +1,14 @@
-"""Whoever edits one recorded value gets no book: `make book` fails and names the run."""
+"""Whoever edits one recorded value gets no book: `make book` fails and names the run, and a chapter
+whose words are no longer true fails and names the words."""
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-from clones import clone, run
+from clones import clone, edit, run
 
-from report import compute, record
+from report import compute
 from report.experiments import experiment
-from report.row import SCHEMA, decoded
+from report.replications import bursts, table
 
 CHAPTER = "20-tuned-rates"
-
-
-def edit(folder, key, checksums):
-    """Raises a run's recorded losses at iteration 1,000 by a tenth; with `checksums` the row, the
-    index and the file's name are made to fit."""
-    for path in folder.glob("*/*.parquet"):
-        rows = pq.read_table(path).to_pylist()
-        if edited := [row for row in rows if row["key"] == key]:
-            break
-    (row,) = edited
-    series = {entry["name"]: entry["values"] for entry in row["series"]}
-    series["loss"][series["iteration"].index(1000.0)] *= 1.1
-    if checksums:
-        row["checksum"] = decoded(row).checksum()
-    pq.write_table(pa.Table.from_pylist(rows, SCHEMA), path)
-    if checksums:
-        whole = record.Record(folder, indexed=True)
-        whole._write_index(whole._index() | {key: row["checksum"]})
-        path.rename(path.with_name(f"{record._digest(path.read_bytes())}.parquet"))
 
 
 @pytest.mark.parametrize("checksums", [False, True], ids=["edited", "edited with all checksums"])
@@ -37,8 +17,30 @@ def test_make_book_names_the_run_that_was_edited(tmp_path, checksums):
     source = experiment("tuned_rates")
     rows = compute.lookup(source.specs())
     key = next(s.key for s in source.drawn(rows) if s.problem.p == 2)
-    edit(tmp_path / "book" / "record", key, checksums)
+
+    def raise_a_loss(series):
+        series["loss"][series["iteration"].index(1000.0)] *= 1.1
+
+    edit(tmp_path, key, raise_a_loss, checksums)
     done = run(tmp_path, "make", "book")
     assert done.returncode != 0
     assert key in done.stdout + done.stderr
     assert not (tmp_path / "book" / "executed" / f"{CHAPTER}.ipynb").exists()
+
+
+def test_a_chapter_whose_words_are_no_longer_true_names_them(tmp_path):
+    """One sharpness of one burst, where it begins, is set below its limit."""
+    clone(tmp_path, "notebooks/31-bursts.ipynb")
+    traced = table("bursts", "paper").query("depth > 1")
+    burst = bursts.climbs(traced).query("factor > 1.1").iloc[0]
+    key = traced.set_index(list(bursts.TRACE)).key.loc[tuple(burst[list(bursts.TRACE)])].iloc[0]
+
+    def calm(series):
+        series["sharpness"][series["iteration"].index(burst.low)] = 1.0
+
+    edit(tmp_path, key, calm)
+    done = run(
+        tmp_path, "papermill", "--cwd", "notebooks", "notebooks/31-bursts.ipynb", "out.ipynb"
+    )
+    assert done.returncode != 0
+    assert "the chapter says “Every burst began above it”" in done.stderr

@@ -6,6 +6,12 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from report import record
+from report.row import SCHEMA, decoded
+
 ROOT = Path(__file__).resolve().parents[2]
 NEEDED = ("accel_core", "report", "book/record", "book/data", "book/reference")
 
@@ -40,3 +46,21 @@ def written(page):
     text = (ROOT / "book" / page).read_text(encoding="utf8")
     block = r"^(`{3,})\{code-block\} \w+\n:caption: (\S+)\n\n(.*?)^\1$"
     return {name: content for _, name, content in re.findall(block, text, re.M | re.S)}
+
+
+def edit(folder, key, change, checksums=True):
+    """Calls `change(series)` on the recorded series of a run, name → values, in the copy; with
+    `checksums` the row, the index and the file's name are made to fit."""
+    for path in (folder / "book" / "record").glob("*/*.parquet"):
+        rows = pq.read_table(path).to_pylist()
+        if edited := [row for row in rows if row["key"] == key]:
+            break
+    (row,) = edited
+    change({entry["name"]: entry["values"] for entry in row["series"]})
+    if checksums:
+        row["checksum"] = decoded(row).checksum()
+    pq.write_table(pa.Table.from_pylist(rows, SCHEMA), path)
+    if checksums:
+        whole = record.Record(folder / "book" / "record", indexed=True)
+        whole._write_index(whole._index() | {key: row["checksum"]})
+        path.rename(path.with_name(f"{record._digest(path.read_bytes())}.parquet"))
