@@ -195,11 +195,11 @@ def readme() -> int:
     from report.commands import parameter_page
     from report.experiments import recorded as runs
     from report.figures import use_style
-    from report.readme import FIGURE, draw, replaced, written
+    from report.readme import FIGURE, ON_PHONES, draw, replaced, written
     from report.why import draw_why, why_table
 
     use_style()
-    draw(draw_why(why_table()), ROOT / FIGURE)
+    draw(draw_why(why_table()), ROOT / FIGURE, ROOT / ON_PHONES)
     path = ROOT / "README.md"
     path.write_text(written(path.read_text(encoding="utf8"), ROOT, runs), encoding="utf8")
     path, notebooks = ROOT / "book" / "parameters.md", sorted(ROOT.glob("notebooks/[0-9]*.ipynb"))

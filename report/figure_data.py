@@ -60,18 +60,23 @@ def register(display: DisplayFormatter) -> None:
 
 
 def for_phone(figure: Figure) -> str:
-    """The figure as SVG for a narrow screen: its panels, as they are, below each other."""
+    """The figure as SVG for a narrow screen: its panels, as they are, below each other, row by row;
+    column by column, and as high as they are, where the rows' heights differ."""
     places = {axes: axes.get_subplotspec() for axes in figure.axes if axes.get_subplotspec()}
     size = figure.get_size_inches().copy()
-    rows = max((place.get_gridspec().nrows for place in places.values()), default=1)
-    stack = GridSpec(max(len(places), 1), 1, figure=figure)
+    grids = [place.get_gridspec() for place in places.values()]
+    ratios = grids[0].get_height_ratios() if grids else [1]
+    heights = [max(size[1] / max((it.nrows for it in grids), default=1), 2.6)] * max(len(places), 1)
+    if len(set(ratios)) > 1:
+        places = dict(sorted(places.items(), key=lambda it: (it[1].colspan.start, it[1].num1)))
+        heights = [size[1] * ratios[it.rowspan.start] / sum(ratios) for it in places.values()]
+    stack = GridSpec(len(heights), 1, figure=figure, height_ratios=heights)
     smallest = min((it.get_fontsize() for it in figure.findobj(Text) if it.get_text()), default=8)
     width = min(PHONE_WIDTH, smallest * PHONE_PIXELS / LEGIBLE / 72)  # all text is then legible
     try:
         for place, axes in zip(stack, places, strict=False):
             axes.set_subplotspec(place)
-        height = max(size[1] / rows, 2.6) * max(len(places), 1)
-        figure.set_size_inches(width, height)
+        figure.set_size_inches(width, sum(heights))
         out = io.StringIO()
         figure.savefig(out, format="svg", bbox_inches="tight", metadata={"Date": None})
     finally:

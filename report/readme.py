@@ -26,6 +26,7 @@ from report.tables import number, speedups
 __all__ = [
     "FIGURE",
     "FOLDERS",
+    "ON_PHONES",
     "digest",
     "draw",
     "facts",
@@ -43,7 +44,7 @@ FOLDERS = {
     ".ci": "what continuous integration runs",
     ".github": "checks and publication, from the same make targets",
 }
-FIGURE = "book/static/why.svg"
+FIGURE, ON_PHONES = "book/static/why.svg", "book/static/why-phone.svg"
 
 
 def written(text: str, root: Path, runs: Runs) -> str:
@@ -69,6 +70,10 @@ def facts(runs: Runs) -> tuple[dict[str, str], dict[str, bool]]:
     }
     plain = select(runs("printed_l4"), rule="GradientDescent()")
     square = [gain for of in gains.values() for (p, *_), gain in of.items() if p == 2]
+    theirs = runs("levy_wang").query(
+        "dataset == 'ethanol' and start == 'default' and rule == 'SGD' and p == 2"
+        " and activation == 'linear'"
+    )
     last = [(of[4.0, 2, 0.8].median_low, of[4.0, 3, 0.8].median_low) for of in gains.values()]
     return (
         {name: number(of[4.0, 2, 0.8].median_low, 2) for name, of in gains.items()},
@@ -77,6 +82,7 @@ def facts(runs: Runs) -> tuple[dict[str, str], dict[str, bool]]:
             "two layers start slower": gains["coarse"][4.0, 2, 0.1].high < 1,
             "Three layers are no faster than two": all(three <= two for two, three in last),
             "diverges from every start that we tried": plain.status.eq("diverged").all(),
+            "a grid of rates that ended too early": theirs.rate.eq(theirs.rates.map(max)).all(),
         },
     )
 
@@ -117,9 +123,11 @@ def digest(canvas: Figure) -> str:
     return f"shows {hashlib.sha256(numbers.encode()).hexdigest()[:16]}"
 
 
-def draw(canvas: Figure, path: Path) -> None:
-    """Writes the figure, the same bytes every time."""
+def draw(canvas: Figure, path: Path, on_phones: Path | None = None) -> None:
+    """Writes the figure, and its layout for phones, the same bytes every time."""
     with plt.rc_context({"svg.hashsalt": "accel_core"}):
+        if on_phones:
+            on_phones.write_text(figure_data.for_phone(canvas), encoding="utf8")
         canvas.savefig(path, metadata={"Date": None, "Description": digest(canvas)})
     plt.close(canvas)
 

@@ -59,8 +59,11 @@ def draw_why(table: pd.DataFrame, depths: Sequence[int] = DEPTHS) -> Figure:
     axes[0, 0].set_ylabel("learning rate")
     for panel, depth in zip(axes[1:, 0], depths, strict=True):
         panel.set_ylabel(NAMED.get(depth, f"{depth} layers"), color=depth_colour(depth))
-    bar = figure.colorbar(image, ax=axes[1:, :], pad=0.01, ticks=[LEFT, LEFT + 1, LEFT + 2, 0])
-    bar.ax.set_yticklabels(["0.001", "0.01", "0.1", "1"])
+    bar = figure.colorbar(
+        image, ax=axes[1:, :], location="bottom", aspect=50, shrink=0.7, pad=0.02,
+        ticks=[LEFT, LEFT + 1, LEFT + 2, 0],
+    )  # fmt: skip
+    bar.ax.set_xticklabels(["0.001", "0.01", "0.1", "1"])
     bar.set_label("error left, by eigendirection")
     return figure
 
@@ -89,7 +92,7 @@ def _errors(axes: Axes, depth: int, row: pd.Series):
         shading="nearest", rasterized=True,
     )  # fmt: skip
     axes.set(yticks=[0, left.shape[1] - 1], yticklabels=["steepest", "flattest"])
-    axes.tick_params(axis="y", labelsize=7, length=0)
+    axes.tick_params(axis="y", labelsize=8, length=0)
     axes.invert_yaxis()
     axes.grid(False)
     return image

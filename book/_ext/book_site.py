@@ -7,6 +7,8 @@
 - A figure that stands bare in its output: in a box of its own, as tables have one, the theme lets
   the keyboard scroll it on a phone. Likewise a table that a page takes over from a chapter.
 - A figure that has a layout for phones shows it on one.
+- Figures and tables have the number of their chapter in the sidebar. In the text it is that of the
+  chapter's file, which stays when the order changes.
 - What no page loads is left out of the site.
 """
 
@@ -15,13 +17,15 @@ import shutil
 from pathlib import Path
 
 from book_chapters import PHONE_FIGURE
+from docutils import nodes
 
-__all__ = ["setup", "superfluous", "with_phone_figures"]
+__all__ = ["renumbered", "setup", "superfluous", "with_phone_figures"]
 
 FIGURE = re.compile(
     r'(<div class="cell_output[^>]*>\n)(<img [^>]*/>|<figure.*?</figure>)', re.DOTALL
 )
 MARKER = re.compile(re.escape(PHONE_FIGURE).replace(r"\{name\}", '([^"]+)'))
+LABEL = re.compile(r"\b(Figure|Table) (\d\d?)\.(?=\d)")
 IMAGES = "_images"
 
 
@@ -56,6 +60,27 @@ def _repair(app, page: str, template: str, context: dict, doctree) -> None:
         context["body"] = with_phone_figures(body, context["pathto"](IMAGES, 1))
 
 
+def renumbered(text: str, numbers: dict[int, int]) -> str:
+    """`Figure 20.1` as `Figure 2.1`, where the chapter of file 20 is the second.
+
+    >>> renumbered("Table 20.1 and Figure 5.2", {20: 2, 5: 1})
+    'Table 2.1 and Figure 1.2'
+    """
+    return LABEL.sub(lambda it: f"{it[1]} {numbers.get(int(it[2]), it[2])}.", text)
+
+
+def _renumber(app, doctree, page: str) -> None:
+    chapters = {name: sections.get("") for name, sections in app.env.toc_secnumbers.items()}
+    numbers = {
+        int(Path(name).name[:2]): number[0]
+        for name, number in chapters.items()
+        if number and name.startswith("executed/")
+    }
+    for text in list(doctree.findall(nodes.Text)):
+        if (new := renumbered(str(text), numbers)) != text:
+            text.parent.replace(text, nodes.Text(new))
+
+
 def superfluous(pages: Path) -> list[Path]:
     """Files of a built site that no page loads: MathJax's other bundles and its speech in other
     languages than the book's, and maps for debuggers."""
@@ -69,12 +94,14 @@ def _finished(app, exception) -> None:
     for path in superfluous(Path(app.outdir)):
         path.unlink()
     (Path(app.outdir) / IMAGES).mkdir(exist_ok=True)
-    for path in (Path(app.srcdir) / "executed" / "data").glob("*-phone.svg"):
-        shutil.copy(path, Path(app.outdir) / IMAGES)
+    for folder in ("executed/data", "static"):
+        for path in (Path(app.srcdir) / folder).glob("*-phone.svg"):
+            shutil.copy(path, Path(app.outdir) / IMAGES)
 
 
 def setup(app) -> dict[str, bool]:
     """Called by Sphinx."""
+    app.connect("doctree-resolved", _renumber)
     app.connect("html-page-context", _repair, priority=900)
     app.connect("build-finished", _finished)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
