@@ -7,8 +7,8 @@
 - A figure that stands bare in its output: in a box of its own, as tables have one, the theme lets
   the keyboard scroll it on a phone. Likewise a table that a page takes over from a chapter.
 - A figure that has a layout for phones shows it on one.
-- Figures and tables have the number of their chapter in the sidebar. In the text it is that of the
-  chapter's file, which stays when the order changes.
+- Figures, tables and statements have the number of their chapter in the sidebar. In the text it is
+  that of the chapter's file, which stays when the order changes.
 - What no page loads is left out of the site.
 """
 
@@ -25,7 +25,7 @@ FIGURE = re.compile(
     r'(<div class="cell_output[^>]*>\n)(<img [^>]*/>|<figure.*?</figure>)', re.DOTALL
 )
 MARKER = re.compile(re.escape(PHONE_FIGURE).replace(r"\{name\}", '([^"]+)'))
-LABEL = re.compile(r"\b(Figure|Table) (\d\d?)\.(?=\d)")
+LABEL = re.compile(r"\b(Figure|Table|Statement) (\d\d?)\.(?=\d)")
 IMAGES = "_images"
 
 

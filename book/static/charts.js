@@ -5,8 +5,13 @@ window.accelCharts = (function () {
   const least = (values) => values.reduce((a, b) => Math.min(a, b), Infinity);
   const most = (values) => values.reduce((a, b) => Math.max(a, b), -Infinity);
   const whole = (value) => value.toLocaleString("en");
-  const short = (value) =>
-    value !== 0 && Math.abs(value) < 1e-3 ? value.toExponential(2) : String(Number(value.toPrecision(3)));
+  const SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹";
+  const power = (value) => "10" + String(value).replace("-", "⁻").replace(/\d/g, (it) => SUPERSCRIPTS[it]);
+  const short = (value) => {
+    if (value === 0 || Math.abs(value) >= 1e-3) return String(Number(value.toPrecision(3)));
+    const [digits, exponent] = value.toExponential(2).split("e");
+    return `${Number(digits)} × ${power(exponent)}`;
+  };
 
   function draw(parent, tag, attributes, text) {
     const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
@@ -15,9 +20,6 @@ window.accelCharts = (function () {
     parent.append(node);
     return node;
   }
-
-  const SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹";
-  const power = (value) => "10" + String(value).replace("-", "⁻").replace(/\d/g, (it) => SUPERSCRIPTS[it]);
 
   /** Whole powers of ten, or some five round numbers, of the axis's range. */
   function ticks([low, high], log, wanted) {

@@ -31,7 +31,8 @@ def ratios(ax: Axes, walked: pd.DataFrame) -> None:
         ax.annotate(f"depth {depth}", (middle, y), (8, 0), textcoords="offset points",
                     color=colour, va="center", fontsize=9)  # fmt: skip
     ax.axvline(1, color="#222222", linewidth=0.8)
-    ax.set(xscale="log", xlabel="one layer's distance over the network's (right of 1: depth ahead)")
+    ax.set_xscale("log")
+    ax.set_xlabel("one layer's distance over the network's\n(right of 1: depth ahead)")
     ticks = (0.1, 0.2, 0.5, 1, 2, 4)
     ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     ax.tick_params(which="minor", labelbottom=False)

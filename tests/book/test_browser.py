@@ -103,6 +103,20 @@ def test_the_experiments_and_the_replications_are_read_in_45_screens(chromium):
     assert sum(lengths.values()) <= 45, lengths
 
 
+@pytest.mark.parametrize("page", CHAPTERS)
+def test_the_figures_have_the_number_that_the_title_has_in_the_sidebar(chromium, page):
+    with browser.visit(chromium, built(page).as_uri(), f"{HTML.as_uri()}/") as here:
+        title = here.page.inner_text("article h1")
+        entry = here.page.inner_text("nav.bd-links li.current > a")
+        captions = here.page.eval_on_selector_all(
+            "article p > strong:first-child", "all => all.map(it => it.innerText)"
+        )
+    number = re.match(r"(\d+)\.", title)[1]
+    assert entry.startswith(f"{number}. ")
+    numbers = re.findall(r"(?:Figure|Table) (\d+)\.\d", " ".join(captions))
+    assert numbers and set(numbers) == {number}
+
+
 def test_the_folder_leads_to_the_landing_page(chromium, served):
     with chromium.new_context() as context:
         page = context.new_page()

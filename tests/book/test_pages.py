@@ -5,6 +5,7 @@ import re
 import subprocess
 from pathlib import Path
 
+import book_site
 import pytest
 import yaml
 
@@ -30,6 +31,27 @@ def test_contents_name_every_chapter_and_every_page_once():
     pages = [path.stem for path in (ROOT / "book").glob("*.md")]
     chapters = [f"executed/{path.stem}" for path in (ROOT / "notebooks").glob("*.ipynb")]
     assert sorted(files) == sorted(pages + chapters), "add the missing page's line to _toc.yml"
+
+
+#: What a reader meets, in this order: the mechanism, the paper's experiments, why, the
+#: replications, beyond the paper. What else there is stands in the appendix.
+ORDER = [("05",), ("20", "21", "22", "23", "24", "26"), ("10", "11", "12", "13", "14", "15", "25"),
+         ("30", "31", "32"), ("33", "50")]  # fmt: skip
+
+
+def test_the_chapters_are_numbered_in_the_order_in_which_the_book_argues():
+    toc = yaml.safe_load(read("_toc.yml"))
+    assert toc["defaults"] == {"numbered": 1}
+    *parts, appendix = [
+        [Path(page["file"]).name[:2] for page in part["chapters"]] for part in toc["parts"]
+    ]
+    assert [[name for name in part if name.isdigit()] for part in parts] == [*map(list, ORDER)]
+    assert appendix[0] == "40"  # the claims
+
+
+def test_a_figure_has_the_number_of_its_chapter_in_the_sidebar():
+    said = "Table 20.1, and Figure 5.12 (Figure 7.1)"
+    assert book_site.renumbered(said, {20: 2, 5: 1}) == "Table 2.1, and Figure 1.12 (Figure 7.1)"
 
 
 # ---- what is generated in the README -------------------------------------------------------------
