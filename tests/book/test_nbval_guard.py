@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 SANITIZE = ROOT / "tests" / "sanitize.cfg"
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]-*.ipynb"))
-CHAPTER = ROOT / "notebooks" / "10-setting-and-warmup.ipynb"  # three seconds, outputs of all kinds
+CHAPTER = ROOT / "notebooks" / "05-mechanism.ipynb"  # some seconds, outputs of all kinds
 NUMBER = re.compile(r"(?:^|(?<=[>\s(\[]))\d+(?:\.\d+)?(?=[<\s,)\]]|$)")
 
 
@@ -116,8 +116,8 @@ def unreasoned(text):
 def test_every_line_that_is_not_compared_has_a_reason():
     text = SANITIZE.read_text("utf8")
     assert unreasoned(text) == [] and len(rules()) == text.count("regex: ") == text.count("\n[")
-    planted = text.replace("[last digits]\n#", "[last digits]\nregex: \\d\nreplace: x\n#")
-    assert unreasoned(planted) == ["last digits"]
+    planted = text.replace("[objects]\n#", "[objects]\nregex: \\d\nreplace: x\n#")
+    assert unreasoned(planted) == ["objects"]
 
 
 @pytest.mark.parametrize("at", range(len(rules())))
@@ -148,11 +148,13 @@ def test_what_the_pages_say_is_compared_whole(text):
     assert sanitized(text) == text
 
 
-def test_only_the_cell_of_the_status_is_ignored():
+def test_only_what_depends_on_data_at_hand_is_ignored():
+    """The status says which checks ran; where training needs rows, there may be none."""
     for notebook in NOTEBOOKS:
         cells = [c for c in nbformat.read(notebook, 4).cells if c.cell_type == "code"]
         ignored = [c for c in cells if any("nbval" in tag for tag in c.metadata.get("tags", ()))]
-        assert len(ignored) <= 1, notebook.name
+        status = [c for c in ignored if re.search(r"status\(|checked\(", c.source)]
+        assert len(status) <= 1, notebook.name
         for cell in ignored:
-            assert re.search(r"status\(|checked\(", cell.source), f"{notebook.name}: {cell.source}"
+            assert cell in status or "except DataUnavailable" in cell.source, cell.source
         assert not any("NBVAL_" in cell.source for cell in cells), notebook.name

@@ -249,7 +249,7 @@ def test_the_box_stands_at_the_end_and_the_rest_stays():
 def boxes(notebook):
     """The links of the box on a chapter's built page, and its commands as they stand there."""
     text = page(f"executed/{notebook.stem}")
-    box = re.search(r"<details[^>]*run-it.*?</details>", text, re.S)[0]
+    box = re.findall(r"<details[^>]*run-it.*?</details>", text, re.S)[-1]  # after the runs' details
     shown = re.findall(r"<pre>(.*?)</pre>", box, re.S)
     said = [html.unescape(re.sub(r"<[^>]+>", "", command)).strip() for command in shown]
     return re.findall(r'href="([^"]*_downloads[^"]+)"', box), said

@@ -401,9 +401,9 @@ def test_every_sentence_has_a_claim_or_says_what_it_would_take():
     assert len(untested) <= 5
 
 
-def test_every_claim_is_in_the_list():
+def test_every_claim_of_the_sources_is_in_the_list():
     listed = {id for row in sentences() for id in row["claims"].split()}
-    assert {c.id for c in claims.CLAIMS} <= listed
+    assert {c.id for c in claims.CLAIMS if c.source != "ours"} <= listed
 
 
 def test_sentences_judged_in_chapters_name_chapters_that_exist():
