@@ -9,11 +9,13 @@
 - A figure that has a layout for phones shows it on one.
 - Figures, tables and statements have the number of their chapter in the sidebar. In the text it is
   that of the chapter's file, which stays when the order changes.
+- A claim names its chapter by number and title, not by file.
 - What no page loads is left out of the site.
 """
 
 import re
 import shutil
+from html import escape
 from pathlib import Path
 
 from book_chapters import PHONE_FIGURE
@@ -26,6 +28,7 @@ FIGURE = re.compile(
 )
 MARKER = re.compile(re.escape(PHONE_FIGURE).replace(r"\{name\}", '([^"]+)'))
 LABEL = re.compile(r"\b(Figure|Table|Statement) (\d\d?)\.(?=\d)")
+CHAPTER = re.compile(r'<a href="(\d\d-[\w-]+)\.html">\1</a>')
 IMAGES = "_images"
 
 
@@ -56,6 +59,7 @@ def _repair(app, page: str, template: str, context: dict, doctree) -> None:
     if "body" in context:
         body = context["body"].replace('role="list" class="citation-list"', 'class="citation-list"')
         body = body.replace('<div class="cell-output ', '<div class="cell_output ')
+        body = CHAPTER.sub(lambda it: _named(app.env, it[1]) or it[0], body)
         body = FIGURE.sub(r'\1<div class="output figure">\2</div>', body)
         context["body"] = with_phone_figures(body, context["pathto"](IMAGES, 1))
 
@@ -69,13 +73,26 @@ def renumbered(text: str, numbers: dict[int, int]) -> str:
     return LABEL.sub(lambda it: f"{it[1]} {numbers.get(int(it[2]), it[2])}.", text)
 
 
-def _renumber(app, doctree, page: str) -> None:
-    chapters = {name: sections.get("") for name, sections in app.env.toc_secnumbers.items()}
-    numbers = {
-        int(Path(name).name[:2]): number[0]
+def _numbers(env) -> dict[str, int]:
+    """Chapter, as its file is called → its number in the sidebar."""
+    chapters = {name: sections.get("") for name, sections in env.toc_secnumbers.items()}
+    return {
+        Path(name).name: number[0]
         for name, number in chapters.items()
         if number and name.startswith("executed/")
     }
+
+
+def _named(env, chapter: str) -> str | None:
+    """The link to a chapter that says its number and title; None for one that is not in the book."""
+    if number := _numbers(env).get(chapter):
+        title = escape(env.titles[f"executed/{chapter}"].astext())
+        return f'{number}, <a href="{chapter}.html">{title}</a>'
+    return None
+
+
+def _renumber(app, doctree, page: str) -> None:
+    numbers = {int(name[:2]): number for name, number in _numbers(app.env).items()}
     for text in list(doctree.findall(nodes.Text)):
         if (new := renumbered(str(text), numbers)) != text:
             text.parent.replace(text, nodes.Text(new))

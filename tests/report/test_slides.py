@@ -1,5 +1,6 @@
 """The talk: its figures and numbers are those of the executed chapters, or it is not written."""
 
+import browser
 import nbformat
 import pytest
 
@@ -42,3 +43,21 @@ def test_a_slide_has_the_chapter_s_number_and_figure(folder):
 def test_what_is_not_there_is_named(folder, text, said):
     with pytest.raises(slides.SlideError, match=said):
         slides.deck(f"# Title\n{text}", folder)
+
+
+def test_the_deck_is_read_with_the_keyboard_and_needs_nothing_else(chromium, folder):
+    text = "# One\n![a figure of something](20-x#1)\nNotes:\nsay it\n---\n# Two\nthe end"
+    path = folder / "slides.html"
+    path.write_text(slides.deck(text, folder), encoding="utf8")
+    with browser.visit(chromium, path.as_uri(), path.as_uri()) as here:
+        seen = []
+        for key in ("n", "ArrowRight", "ArrowRight", "ArrowLeft"):
+            seen.append(here.page.inner_text("main"))
+            here.page.keyboard.press(key)
+        assert "say it" not in seen[0] and "say it" in seen[1]
+        assert seen[0].startswith("One") and seen[2].startswith("Two") and seen[3] == seen[2]
+        assert here.page.inner_text("main").startswith("One")
+        found = browser.accessibility(here, "light", 1440) + browser.accessibility(
+            here, "dark", 360
+        )
+        assert found + browser.console(here) + browser.outside(here) == []
