@@ -84,7 +84,7 @@ def _numbers(env) -> dict[str, int]:
 
 
 def _named(env, chapter: str) -> str | None:
-    """The link to a chapter that says its number and title; None for one that is not in the book."""
+    """The link to a chapter, its number and title; None for one that is not in the book."""
     if number := _numbers(env).get(chapter):
         title = escape(env.titles[f"executed/{chapter}"].astext())
         return f'{number}, <a href="{chapter}.html">{title}</a>'
