@@ -11,7 +11,7 @@ import pandas as pd
 
 from accel_core.intervals import Estimate
 from report.claims.base import CONDITION, NOT_REPRODUCED, OUTCOMES, REPRODUCED, SOURCES, UNTESTED
-from report.paths import NOTEBOOKS
+from report.paths import BOOK, NOTEBOOKS
 
 NAMES = {
     "paper": "Arora, Cohen, Hazan (2018)",
@@ -22,31 +22,7 @@ NAMES = {
     "ours": "Our own predictions",
 }
 MARKS = {REPRODUCED: "✓", CONDITION: "◐", NOT_REPRODUCED: "✗", UNTESTED: "?"}
-SCRIPT = """
-for (const box of document.querySelectorAll('.claims')) {
-  const all = [...box.querySelectorAll('details.claim')];
-  const selects = [...box.querySelectorAll('select')];
-  const show = () => {
-    let shown = 0;
-    for (const entry of all) {
-      entry.hidden = selects.some(s => s.value && entry.dataset[s.name] !== s.value);
-      shown += !entry.hidden;
-    }
-    for (const part of box.querySelectorAll('section'))
-      part.hidden = !part.querySelector('details.claim:not([hidden])');
-    box.querySelector('output').textContent = `${shown} of ${all.length} shown`;
-  };
-  selects.forEach(s => s.addEventListener('change', show));
-  box.querySelector('form').hidden = false;
-  show();
-}
-const open = () => {
-  const entry = document.getElementById(decodeURIComponent(location.hash.slice(1)));
-  if (entry?.matches('details.claim')) { entry.open = true; entry.scrollIntoView(); }
-};
-addEventListener('hashchange', open);
-open();
-"""
+SCRIPT = BOOK / "static" / "claims.js"
 
 
 class Page:
@@ -66,7 +42,7 @@ class Page:
         return (
             f'<div class="claims"><form hidden autocomplete="off">{filters} '
             f'<output aria-live="polite"></output></form>\n{entries}</div>\n'
-            f"<script>{SCRIPT}</script>"
+            f"<script>\n{SCRIPT.read_text(encoding='utf8')}</script>"
         )
 
     def _section(self, source: str) -> str:
@@ -107,10 +83,11 @@ def _entry(row, linked: frozenset[str]) -> str:
     if row.chapter in linked:
         chapter = f'<a href="{chapter}.html">{chapter}</a>'
     condition = f"<p>{escape(row.condition)}</p>" if row.condition else ""
+    asks = f"<p><em>Asked:</em> {escape(row.asks)}</p>" if row.asks else ""
     return (
         f'<details class="claim" id="{escape(row.id)}" data-source="{escape(row.source)}" '
         f'data-outcome="{escape(row.outcome)}"><summary>{MARKS[row.outcome]} '
-        f"{escape(row.sentence)} <em>{escape(row.outcome)}</em></summary>{condition}"
+        f"{escape(row.sentence)} <em>{escape(row.outcome)}</em></summary>{condition}{asks}"
         f"{_evidence(row.evidence)}<p>{escape(NAMES[row.source])}, {escape(row.place)}. "
         f'Chapter {chapter}. <a href="#{escape(row.id)}">Link to this claim</a>.</p></details>'
     )

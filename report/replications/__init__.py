@@ -14,7 +14,7 @@ from report.experiments.tasks import Task
 from report.record import Row
 from report.replications import bursts, depth_map, levy_wang, starts, walk
 
-__all__ = ["rows", "table"]
+__all__ = ["obtain", "rows", "table"]
 
 # What `smoke` computes, and what makes a table of it.
 _SMALL: dict[str, Callable[[], Sequence[Task]]] = {
@@ -41,3 +41,10 @@ def table(name: str, profile: str = "paper") -> pd.DataFrame:
     if profile == "paper":
         return experiments.frame(name)
     return experiments.experiment(name).tables()[name](compute.fresh(_SMALL[name]()))
+
+
+def obtain(tasks: Sequence[Task], group: str, *, look_up: bool = True) -> list[Row]:
+    """Rows of all tasks, in order: recorded ones looked up, the others computed and kept;
+    `look_up=False` computes all here and keeps nothing."""
+    found = compute.compute(tasks, group, workers=1) if look_up else compute.fresh(tasks)
+    return list(found.values())

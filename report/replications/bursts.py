@@ -18,10 +18,10 @@ from accel_core.initializers import TorchDefault
 from accel_core.models import Architecture, end_to_end
 from accel_core.sharpness import Curvature
 from accel_core.training import Run, train
+from report.experiments.tasks import Outcome, Task
 from report.record import Row
 from report.replications.levy_wang import ARCHITECTURES, REPORT_SPLIT, parts
 from report.replications.levy_wang import STARTS as REPORT_STARTS
-from report.replications.store import Outcome, Task
 
 __all__ = ["LEVELS", "TRACE", "Landscape", "Trace", "climbs", "landscape_table", "landscapes",
            "trace_table", "traces"]  # fmt: skip

@@ -37,8 +37,8 @@ from accel_core.sharpness import single_layer_hessian
 from accel_core.statistics import speedup
 from accel_core.theory import escape_time
 from accel_core.training import Run, record_points
+from report.experiments.tasks import Outcome, Task
 from report.record import Row
-from report.replications.store import Outcome, Task
 from report.replications.walk import FRACTION, PER_DECADE, curves, run_tables
 
 __all__ = ["BUDGETS", "MapCell", "cells", "map_table", "predict", "small",

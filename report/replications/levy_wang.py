@@ -22,9 +22,9 @@ from accel_core.models import Architecture
 from accel_core.problem import Problem
 from accel_core.rules import Adam, GradientDescent
 from accel_core.training import Batch, Run
+from report.experiments.tasks import Outcome, Task
 from report.record import Row
 from report.replications.relu import train_relu
-from report.replications.store import Outcome, Task
 
 __all__ = ["ARCHITECTURES", "GRID", "POINTS", "SEEDS", "STARTS", "Draw", "draws", "parts", "table"]
 

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from accel_core.initializers import Balanced
 from accel_core.models import Architecture
 from accel_core.theory import descend, end_to_end, end_to_end_velocity, single_output_field
+from report.experiments.tasks import Outcome, Task
 from report.record import Row
 from report.replications.levy_wang import ARCHITECTURES, REPORT_SPLIT, STEPS, parts
 from report.replications.levy_wang import STARTS as REPORT_STARTS
-from report.replications.store import Outcome, Task
 from report.summaries import kept
 
 __all__ = ["STARTS", "StartCheck", "checks", "printed_condition", "table"]

@@ -20,9 +20,9 @@ from accel_core.problem import Problem
 from accel_core.statistics import distance_at, gain_at_budget, speedup, tune
 from accel_core.training import Run, record_points, train
 from report.experiments import ProblemSpec, frame
+from report.experiments.tasks import Outcome, Task
 from report.record import Row
 from report.replications.levy_wang import parts
-from report.replications.store import Outcome, Task
 
 __all__ = ["FLOOR", "LEVY_WANG", "ORDERS", "PAPER", "RATES", "SEEDS", "Cell", "Setting", "cells",
            "compare", "curves", "factorial", "run_tables", "settings", "small",

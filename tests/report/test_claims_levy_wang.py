@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from made_up_runs import judge
 
 from report import claims
-from report.claims import ava, blogs, draws, levy_wang
+from report.claims import ava, draws
 from report.claims.base import CONDITION, NOT_REPRODUCED, REPRODUCED, UNTESTED
 from report.claims.draws import ARCHITECTURES, DATASETS, DEEPER, DRAWS, SINGLE, Share
 
@@ -76,44 +77,28 @@ def coin():
     return table(level=lambda *_: 0.0, spread=lambda start: 0.03)
 
 
-def by_id(id):
-    (claim,) = [c for c in claims.CLAIMS if c.id == id]
-    return claim
-
-
 def verdict_of(id, **tables):
     """Where no draws with the raised grid are given, raising it changes nothing."""
     if "levy_wang" in tables and "levy_wang_raised" not in tables:
         tables["levy_wang_raised"] = raised(tables["levy_wang"])
-    return by_id(id).judge(tables)
-
-
-def raised(draws):
-    return draws[draws.rule.eq("SGD") & draws.split.eq("report")].assign(grid="raised")
+    return judge(id, tables)
 
 
 def outcome(id, **tables):
     return verdict_of(id, **tables).outcome
 
 
-ON_DRAWS = {
-    "lw-ethanol-one-layer": NOT_REPRODUCED,
-    "lw-abalone-deeper": NOT_REPRODUCED,
-    "lw-width": NOT_REPRODUCED,
-    "lw-data-sets-disagree": NOT_REPRODUCED,
-    "lw-less-stochastic": NOT_REPRODUCED,
-    "lw-bursts": NOT_REPRODUCED,
-    "lw-near-identity-faster": NOT_REPRODUCED,
-    "lw-no-conclusion": NOT_REPRODUCED,
-    "lw-adam-better": NOT_REPRODUCED,
-    "lw-depends": NOT_REPRODUCED,
-    "blog-2023-architecture": NOT_REPRODUCED,
-    "blog-2023-data-set": NOT_REPRODUCED,
-    "blog-2024-adam": NOT_REPRODUCED,
-    "blog-2024-bursts": NOT_REPRODUCED,
-    "blog-2024-depends": NOT_REPRODUCED,
-    "blog-2024-not-wrong": NOT_REPRODUCED,
-}
+def raised(draws):
+    return draws[draws.rule.eq("SGD") & draws.split.eq("report")].assign(grid="raised")
+
+
+# what a record in which everything is as the report says makes of these, and coins do not
+ON_DRAWS = (
+    "lw-ethanol-one-layer", "lw-abalone-deeper", "lw-width", "lw-data-sets-disagree",
+    "lw-less-stochastic", "lw-bursts", "lw-near-identity-faster", "lw-no-conclusion",
+    "lw-adam-better", "lw-depends", "blog-2023-architecture", "blog-2023-data-set",
+    "blog-2024-adam", "blog-2024-bursts", "blog-2024-depends", "blog-2024-not-wrong",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("id", ON_DRAWS)
@@ -124,7 +109,7 @@ def test_a_record_as_the_report_says(id, theirs):
 
 @pytest.mark.parametrize("id", ON_DRAWS)
 def test_a_record_of_coins(id, coin):
-    assert outcome(id, levy_wang=coin) == ON_DRAWS[id]
+    assert outcome(id, levy_wang=coin) == NOT_REPRODUCED
 
 
 @pytest.mark.parametrize(
@@ -283,7 +268,7 @@ def test_balancedness(id):
     assert outcome(id, levy_wang_starts=starts(relative=0.95)) == NOT_REPRODUCED
     frame = starts()
     frame.loc[frame.width.eq(64) & frame.depth.eq(3), "relative"] = 0.95
-    verdict = by_id(id).judge({"levy_wang_starts": frame})
+    verdict = verdict_of(id, levy_wang_starts=frame)
     assert (verdict.outcome, "[64, 64]" in verdict.condition) == (CONDITION, True)
 
 
@@ -310,21 +295,20 @@ def landscape(sharpness=0.5, cosine=0.8):
     )  # fmt: skip
 
 
-def test_smoother():
-    assert outcome("blog-2023-smoother", landscape=landscape()) == REPRODUCED
-    assert outcome("blog-2023-smoother", landscape=landscape(sharpness=1.5)) == NOT_REPRODUCED
-
-
-def test_smoother_leaves_out_levels_below_the_single_layers_start():
-    frame = landscape()
-    assert outcome("blog-2023-smoother", landscape=frame[(frame.depth > 1) | (frame.seed < 5)]) == (
-        REPRODUCED
-    )
-
-
-def test_other_dynamics():
-    assert outcome("blog-2023-other-dynamics", landscape=landscape()) == REPRODUCED
-    assert outcome("blog-2023-other-dynamics", landscape=landscape(cosine=0.999)) == NOT_REPRODUCED
+@pytest.mark.parametrize(
+    ("id", "changed", "wanted"),
+    [
+        ("blog-2023-smoother", {}, REPRODUCED),
+        ("blog-2023-smoother", {"sharpness": 1.5}, NOT_REPRODUCED),
+        ("blog-2023-other-dynamics", {}, REPRODUCED),
+        ("blog-2023-other-dynamics", {"cosine": 0.999}, NOT_REPRODUCED),
+    ],
+)
+def test_landscape(id, changed, wanted):
+    frame = landscape(**changed)
+    assert outcome(id, landscape=frame) == wanted
+    # a start of the single layer that lies below the level already is left out
+    assert outcome(id, landscape=frame[(frame.depth > 1) | (frame.seed < 5)]) == wanted
 
 
 def crossed(wide=1.0, identity=2.0):
@@ -361,7 +345,7 @@ def test_a_width_that_is_out_of_reach_decides_nothing():
     frame.loc[frame.width.gt(1), "low"], frame.loc[frame.width.gt(1), "high"] = 0.0, np.inf
     assert outcome("ava-width", walk_factorial=frame) == UNTESTED
     frame.loc[frame.budget.eq(100), ["low", "high"]] = crossed()[["low", "high"]]
-    verdict = by_id("ava-width").judge({"walk_factorial": frame})
+    verdict = verdict_of("ava-width", walk_factorial=frame)
     assert verdict.outcome == CONDITION  # what can be compared is equal
     assert "8 of 16 comparisons are censored" in verdict.condition
 
@@ -410,9 +394,3 @@ def test_sentences_judged_in_chapters_name_chapters_that_exist():
     there = {path.stem for path in (ROOT / "notebooks").glob("[0-9][0-9]-*.md")}
     for row in sentences():
         assert set(row["chapter"].split()) <= there, row
-
-
-@pytest.mark.parametrize("module", [levy_wang, blogs, ava])
-def test_chapters_of_claims_exist(module):
-    for claim in module.CLAIMS:
-        assert (ROOT / "notebooks" / f"{claim.chapter}.md").exists(), claim

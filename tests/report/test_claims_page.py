@@ -2,13 +2,12 @@
 
 import xml.etree.ElementTree as ET
 
-import numpy as np
 import pandas as pd
 import pytest
 
 from accel_core.intervals import Estimate
-from report.claims import CLAIMS, OUTCOMES, SOURCES, Claim, Verdict, table, tuned_rates
-from report.claims.page import MARKS, NAMES, number, page, summary
+from report.claims import CLAIMS, OUTCOMES, Claim, Verdict, table, tuned_rates
+from report.claims.page import NAMES, number, page, summary
 from report.experiments import recorded as runs
 
 
@@ -92,34 +91,10 @@ def test_summary_counts_every_claim_once():
     assert counts.loc["all"].tolist() == [1, 1, 1, 0]
 
 
-def test_every_source_and_outcome_has_a_name_and_a_mark():
-    assert set(NAMES) == set(SOURCES)
-    assert set(MARKS) == set(OUTCOMES)
-    assert len(set(MARKS.values())) == len(OUTCOMES)
-
-
-def test_all_claims_without_any_run():
-    everything = table({})
-    assert len(list(parsed(page(everything)._repr_html_()).iter("details"))) == len(CLAIMS)
-    assert summary(everything).loc["all"].sum() == len(CLAIMS)
-
-
 def entry(runs, id):
     """The entry of a claim on the page that these runs give."""
     (claim,) = [claim for claim in CLAIMS if claim.id == id]
     return parsed(page(table(runs, [claim]))._repr_html_()).find(".//details")
-
-
-def test_changing_one_recorded_value_changes_the_page():
-    before = entry(runs, "tuned-l2-order")
-    changed = runs("tuned_rates").copy()
-    model = changed.p.eq(2) & changed.depth.eq(2) & changed.rate.eq(1e-3) & changed.seed.eq(3)
-    (run,) = changed.index[model]
-    changed.at[run, "distance"] = np.r_[changed.distance[run][:-1], 1e-6]
-    changed.at[run, "final"] = 1e-6
-    after = entry(lambda name: changed if name == "tuned_rates" else runs(name), "tuned-l2-order")
-    assert before.get("data-outcome") == "reproduced with a condition"
-    assert after.get("data-outcome") == "not reproduced"
 
 
 def test_changing_one_criterion_changes_the_page(monkeypatch):

@@ -144,12 +144,6 @@ def test_costs_go_by_the_recorded_runs_of_the_same_network(data, monkeypatch):
     assert "4 runs, 2 to compute: 30.0 h on one core" in told and "7.5 h with 4" in told
 
 
-def test_with_ci_set_a_missing_run_is_an_error_that_names_the_command(data, monkeypatch):
-    monkeypatch.setenv("CI", "true")
-    with pytest.raises(report_compute.MissingRuns, match=r"1 of 1 .*'seed': 1.*record conv"):
-        compute([TINY])
-
-
 def test_the_table_has_the_settings_the_end_and_the_curves(data, monkeypatch):
     monkeypatch.setattr(tutorial, "CHUNK", 2)
     other = replace(TINY, factored=False, penalty="product", rate=1e7, steps=20)

@@ -1,34 +1,35 @@
 """The replications: protocol, store, curvature, walks, the map: against values by hand."""
 
-import subprocess
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
+from accel_core import datasets
 from accel_core.datasets import DataUnavailable
 from accel_core.initializers import factor_balanced
 from accel_core.intervals import Estimate
 from accel_core.models import Architecture
 from accel_core.problem import Problem
-from report import record
-from report.compute import MissingRuns
 from report.experiments import tasks
-from report.record import Record, Row
-from report.replications import bursts, depth_map, levy_wang, starts, store, views, walk
+from report.record import Row, lookup
+from report.replications import bursts, depth_map, levy_wang, starts, views, walk
 from report.replications.levy_wang import ARCHITECTURES, Draw
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def problem(n=40, d=3, p=2.0, seed=0):
     rng = np.random.default_rng(seed)
     X = rng.standard_normal((n, d))
     return Problem(X, X @ np.arange(1.0, d + 1) + 0.3 * rng.standard_normal(n), p)
+
+
+def computed(task):
+    """The task's row, as it is kept."""
+    (row,) = type(task).session([task]).run(lambda: None)
+    return row
 
 
 @pytest.fixture
@@ -62,19 +63,10 @@ def test_splits(dataset, rows, held):
         assert abs(within.X.mean(0)).max() > 1e-3
     first = [p[0].y[:20].ravel().tolist() for p in parts.values()]
     assert first[0] != first[1] != first[2]
-
-
-def test_the_reports_abalone_split_holds_out_its_first_shuffled_rows():
-    # scikit-learn's train_test_split(test_size=0.2, random_state=42) on 4177 rows begins with these
-    order = np.random.RandomState(42).permutation(4177)
-    try:
-        _, out = levy_wang.parts("abalone", 0)
-    except DataUnavailable as reason:
-        pytest.skip(str(reason))
-    from accel_core import datasets
-
-    _, y = datasets.load("abalone").standardized()
-    np.testing.assert_array_equal(out.y[:5, 0], y[order[:5]])
+    # scikit-learn's train_test_split(test_size=0.2, random_state=42) holds these out first
+    _, y = datasets.load(dataset).standardized()
+    order = np.random.RandomState(42).permutation(rows)
+    np.testing.assert_array_equal(parts[0][1].y[:5, 0], y[order[:5]])
 
 
 def test_grids():
@@ -85,74 +77,50 @@ def test_grids():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"dataset": "wine"}, {"start": "zero"}, {"rule": "sgd"}, {"activation": "tanh"}]
-)
+    "wrong",
+    [{"dataset": "wine"}, {"start": "zero"}, {"rule": "sgd"}, {"activation": "tanh"},
+     {"p": 4.0, "activation": "relu"}],
+)  # fmt: skip
 def test_wrong_values_are_named(wrong):
-    with pytest.raises(ValueError, match="allowed are"):
+    with pytest.raises(ValueError, match=r"allowed are|SGD only"):
         Draw(**{"dataset": "ethanol"} | wrong)
 
 
-def test_relu_with_another_loss_is_refused():
-    with pytest.raises(ValueError, match="SGD only"):
-        Draw("ethanol", p=4.0, activation="relu")
+def plain(shape, start, data, held, rate, steps, relu=False):
+    """(training, held-out) loss of one network after plain steps of torch in single precision."""
+    X, y, out, target = (
+        torch.tensor(a, dtype=torch.float32) for a in (data.X, data.y, held.X, held.y)
+    )
+    net = torch.nn.Sequential()
+    for W, b in zip(*shape.unpack(start, X.shape[1]), strict=True):
+        if relu and len(net):
+            net.append(torch.nn.ReLU())
+        layer = torch.nn.Linear(*W.shape[::-1])
+        with torch.no_grad():
+            layer.weight.copy_(torch.tensor(W))
+            layer.bias.copy_(torch.tensor(b))
+        net.append(layer)
+    step = torch.optim.SGD(net.parameters(), lr=rate)
+    for _ in range(steps):
+        step.zero_grad()
+        torch.nn.functional.mse_loss(net(X), y).backward()
+        step.step()
+    pairs = ((X, y), (out, target))
+    return [torch.nn.functional.mse_loss(net(x), label).item() for x, label in pairs]
 
 
-def test_a_draw_is_the_plain_single_precision_loop(small):
-    draw = Draw("ethanol", seed=3)
-    outcome = draw.run()
-    train, held = levy_wang.parts("ethanol", 0)
-    X, y = (torch.tensor(a, dtype=torch.float32) for a in (train.X, train.y))
+@pytest.mark.parametrize("activation", ["linear", "relu"])
+def test_a_draw_is_the_plain_single_precision_loop(small, activation):
+    draw = Draw("ethanol", seed=3, activation=activation)
+    outcome, (data, held) = draw.run(), levy_wang.parts("ethanol", 0)
     for i, (depth, width) in enumerate(ARCHITECTURES):
         shape = Architecture(depth, width, bias=True)
-        weights, biases = shape.unpack(shape.start(levy_wang.STARTS["default"], 3, 3), 3)
-        layers = [torch.nn.Linear(*W.shape[::-1]) for W in weights]
-        with torch.no_grad():
-            for layer, W, b in zip(layers, weights, biases, strict=True):
-                layer.weight.copy_(torch.tensor(W))
-                layer.bias.copy_(torch.tensor(b))
-        net = torch.nn.Sequential(*layers)
-        step = torch.optim.SGD(net.parameters(), lr=draw.rates[-1])
-        for _ in range(levy_wang.STEPS - 1):
-            step.zero_grad()
-            torch.nn.functional.mse_loss(net(X), y).backward()
-            step.step()
-        loss = torch.nn.functional.mse_loss(net(X), y).item()
-        assert outcome.arrays["final"][i, -1] == pytest.approx(loss, rel=1e-4)
-        out = torch.tensor(held.X, dtype=torch.float32)
-        missed = torch.nn.functional.mse_loss(net(out), torch.tensor(held.y, dtype=torch.float32))
-        assert outcome.arrays["held_out"][i, -1] == pytest.approx(missed.item(), rel=1e-4)
-
-
-def test_relu_training_is_the_plain_loop():
-    from report.replications.relu import train_relu
-
-    whole, shape = problem(), Architecture(3, 4, bias=True)
-    start = shape.start(levy_wang.STARTS["default"], 1, 3)
-    rates = (1e-3, 1e-2)
-    losses, held = train_relu(whole.X, whole.y, (whole.X[:9], whole.y[:9]), shape, start, rates, 12)
-    weights, biases = shape.unpack(start, 3)
-    X, y = (torch.tensor(a, dtype=torch.float32) for a in (whole.X, whole.y))
-    for i, rate in enumerate(rates):
-        net = torch.nn.Sequential()
-        for j, (W, b) in enumerate(zip(weights, biases, strict=True)):
-            if j:
-                net.append(torch.nn.ReLU())
-            layer = torch.nn.Linear(*W.shape[::-1])
-            with torch.no_grad():
-                layer.weight.copy_(torch.tensor(W))
-                layer.bias.copy_(torch.tensor(b))
-            net.append(layer)
-        step = torch.optim.SGD(net.parameters(), lr=rate)
-        for _ in range(12):
-            step.zero_grad()
-            torch.nn.functional.mse_loss(net(X), y).backward()
-            step.step()
-        assert losses[i, -1] == pytest.approx(
-            torch.nn.functional.mse_loss(net(X), y).item(), rel=1e-4
+        start = shape.start(levy_wang.STARTS["default"], 3, 3)
+        wanted = plain(
+            shape, start, data, held, draw.rates[-1], levy_wang.STEPS - 1, activation == "relu"
         )
-        assert held[i, -1] == pytest.approx(
-            torch.nn.functional.mse_loss(net(X[:9]), y[:9]).item(), rel=1e-4
-        )
+        found = [outcome.arrays[name][i, -1] for name in ("final", "held_out")]
+        assert found == pytest.approx(wanted, rel=1e-4)
 
 
 def test_rise_by_hand():
@@ -168,7 +136,7 @@ def test_held_out_at_equal_training_loss_by_hand():
 
 
 def test_the_best_rate_is_that_of_the_last_training_loss(small):
-    row = store._work(Draw("ethanol", seed=1))
+    row = computed(Draw("ethanol", seed=1))
     table = levy_wang.table([row])
     final = row.arrays["final"].reshape(len(ARCHITECTURES), -1)
     np.testing.assert_array_equal(table.final, final.min(axis=1))
@@ -177,12 +145,12 @@ def test_the_best_rate_is_that_of_the_last_training_loss(small):
     # the curve that is kept is the chosen one
     for a, best in zip(ARCHITECTURES, table.final, strict=True):
         assert row.series[f"loss {a}"][-1] == best
-    drawn = levy_wang.table([store._work(Draw("ethanol", seed=1, split=2))])
+    drawn = levy_wang.table([computed(Draw("ethanol", seed=1, split=2))])
     assert set(drawn.split) == {"drawn"}
 
 
 def record_of(draw):
-    row = store.recorded([draw], "levy_wang").get(draw.key)
+    row = lookup([draw.key], "levy_wang").get(draw.key)
     return row or pytest.fail(f"{draw} is not in the record")
 
 
@@ -196,7 +164,7 @@ def record_of(draw):
 )
 def test_recorded_draws_come_out_again(draw):
     try:
-        again = store._work(draw)
+        again = computed(draw)
     except DataUnavailable as reason:
         pytest.skip(str(reason))
     kept = record_of(draw)
@@ -207,66 +175,9 @@ def test_recorded_draws_come_out_again(draw):
         np.testing.assert_allclose(a[calm], b[calm], rtol=1e-3)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "options",
-    [
-        ("-p", "dataset", "abalone", "-p", "seed", "17"),
-        ("-p", "start", "near_identity", "-p", "rule", "Adam", "-p", "seed", "3"),
-        ("-p", "start", "near_zero", "-p", "seed", "5", "-p", "split", "6"),
-    ],
-)
-def test_the_pages_command_computes_a_row_again(options, tmp_path):
-    command = [ROOT / ".venv/bin/papermill", ROOT / "notebooks/30-levy-wang.ipynb",
-               tmp_path / "out.ipynb", "-p", "profile", "smoke", *options]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
-    if "DataUnavailable" in done.stderr:
-        pytest.skip("no data")
-    assert done.returncode == 0, done.stderr
-    assert "<td>[64, 64]</td>" in (tmp_path / "out.ipynb").read_text(encoding="utf8")
-
-
-# ---- the store -----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Square(store.Task):
-    task, names = "Square", ("number",)
-    number: int
-
-    def run(self):
-        if self.number < 0:
-            raise AssertionError("computed")
-        return store.Outcome({}, {}, {"square": np.array([self.number**2])})
-
-
-def test_tasks_are_computed_once(tmp_path, monkeypatch):
-    monkeypatch.delenv("CI", raising=False)
-    monkeypatch.setattr(record, "committed", lambda: Record(tmp_path / "none"))
-    monkeypatch.setattr(record, "personal", lambda: Record(tmp_path / "mine"))
-    squares = [Square(3), Square(4)]
-    assert [r.arrays["square"][0] for r in store.obtain(squares, "squares")] == [9, 16]
-    monkeypatch.setattr(Square, "run", lambda self: pytest.fail("computed again"))
-    assert [r.arrays["square"][0] for r in store.obtain(squares[::-1], "squares")] == [16, 9]
-
-
-def test_with_ci_a_missing_task_is_an_error(tmp_path, monkeypatch):
-    monkeypatch.setenv("CI", "1")
-    monkeypatch.setattr(record, "committed", lambda: Record(tmp_path / "none"))
-    monkeypatch.setattr(record, "personal", lambda: Record(tmp_path / "mine"))
-    with pytest.raises(MissingRuns, match="record squares"):
-        store.obtain([Square(3)], "squares")
-
-
-def test_keys_tell_tasks_apart():
-    assert Square(3).key == Square(3).key
-    keys = {Square(3).key, Square(4).key, Draw("ethanol").key, Draw("ethanol", seed=1).key}
-    assert len(keys) == 4
-
-
 def test_compact_keeps_what_a_page_shows():
     values = np.array([np.pi, -1e-30, 0.0, np.inf, np.nan, 1e300])
-    short = store.compact(values)
+    short = tasks.compact(values)
     np.testing.assert_allclose(short, values, rtol=2.0**-tasks.DIGITS)
     assert short[0] != values[0]
 
@@ -317,7 +228,7 @@ def test_growth_is_one_minus_rate_times_sharpness(small, monkeypatch):
     data, _ = levy_wang.parts("ethanol", 0)
     sigma = 2 * np.linalg.eigvalsh(data.moments.with_bias().xx)[-1]
     trace = bursts.Trace("ethanol", "default", 1, 1, 0, float(2.5 / sigma), 12)
-    table = bursts.trace_table([store._work(trace)])
+    table = bursts.trace_table([computed(trace)])
     np.testing.assert_allclose(table.sharpness, sigma, rtol=1e-4)
     np.testing.assert_allclose(np.abs(1 - trace.rate * table.sharpness), 1.5, rtol=1e-3)
     slopes = table.slope.to_numpy()
@@ -362,7 +273,7 @@ def test_only_the_grid_is_another_one():
 
 
 def test_a_raised_draw_says_so_in_the_table(small):
-    table = levy_wang.table([store._work(levy_wang.Raised("ethanol", seed=1))])
+    table = levy_wang.table([computed(levy_wang.Raised("ethanol", seed=1))])
     assert set(table.grid) == {"raised"}
     assert len(table.by_rate.iloc[0]) == len(levy_wang.GRIDS["raised"])
 
@@ -476,12 +387,12 @@ def test_adam_is_predicted_to_gain_nothing():
 
 def test_a_small_map_has_one_target_a_cell():
     cell = replace(depth_map.MapCell("synthetic", 4.0, "identity", "GD", 10.0), seed=0)
-    found = depth_map.map_table([store._work(cell)])
+    found = depth_map.map_table([computed(cell)])
     assert found.depth.tolist() == [2, 3]
     assert (found.predicted_fast == (found.predicted > 1)).all()
     assert (found.fast == [s.median_low > 1 for s in found.speedup]).all()
     slow = depth_map.MapCell("synthetic", 2.0, "near_zero", "GD", 1e4)  # e⁻² in its last direction
-    never = depth_map.map_table([store._work(slow)], share=1e-9)
+    never = depth_map.map_table([computed(slow)], share=1e-9)
     assert never.predicted.isna().all()
     assert not never.decided.any()
 
