@@ -11,8 +11,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-__all__ = ["TINY", "Crossing", "arrival", "deviation_dex", "distance_at", "iterations_to"]
-
 #: At the optimum the difference of two losses rounds to 0 or just below; it stays this far off.
 TINY = float(np.finfo(float).tiny)
 

@@ -19,17 +19,6 @@ from accel_core.models import end_to_end
 
 Array = NDArray[np.float64]
 
-__all__ = [
-    "Balanced",
-    "EndToEndOf",
-    "IdentityOffset",
-    "Initializer",
-    "NearZero",
-    "SemiOrthogonal",
-    "TorchDefault",
-    "factor_balanced",
-]
-
 
 @dataclass(frozen=True)
 class Initializer:

@@ -1,18 +1,11 @@
-"""Intervals: for a median (censored values allowed), a mean of ratios, any statistic, a share.
-
-Each states what it covers. Five starts cover little, and the numbers say so.
-"""
+"""The interval for a median, censored values allowed. Five starts cover little, and it says so."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
-
-# A bootstrap of fewer values reshuffles a handful of numbers; it then covers far less than it says.
-BOOTSTRAP_MINIMUM = 20
 
 
 @dataclass(frozen=True)
@@ -91,56 +84,6 @@ def median_interval(
         coverage=float(1 - 2 * stats.binom.cdf(k - 1, n, 0.5)),
         n=n,
     )
-
-
-def bootstrap_interval(
-    values: ArrayLike,
-    statistic: Callable = np.mean,
-    *,
-    rng: np.random.Generator,
-    level: float = 0.95,
-    resamples: int = 9999,
-) -> tuple[float, float]:
-    """Percentile bootstrap interval of a statistic of at least 20 independent values."""
-    values = np.asarray(values, dtype=float)
-    if values.size < BOOTSTRAP_MINIMUM or not np.isfinite(values).all():
-        raise ValueError(
-            f"{values.size} values: a bootstrap needs {BOOTSTRAP_MINIMUM} or more, all finite; "
-            "use median_interval"
-        )
-    result = stats.bootstrap(
-        (values,),
-        statistic,
-        confidence_level=level,
-        n_resamples=resamples,
-        method="percentile",
-        rng=rng,
-    )
-    return float(result.confidence_interval.low), float(result.confidence_interval.high)
-
-
-def share_interval(
-    successes: int, n: int, *, level: float = 0.95, method: str = "wilson"
-) -> tuple[float, float, float]:
-    """(share, low, high) with the interval 'wilson' (score) or 'exact' (Clopper–Pearson)."""
-    interval = stats.binomtest(successes, n).proportion_ci(confidence_level=level, method=method)
-    return successes / n, float(interval.low), float(interval.high)
-
-
-def holm(p_values: ArrayLike) -> np.ndarray:
-    """Holm's step-down adjustment: p-values to hold against the family-wise level itself.
-
-    Needed where one success among several comparisons would do. Where all must succeed
-    (intersection–union), each is tested at the level itself.
-    """
-    p_values = np.asarray(p_values, dtype=float)
-    if np.any(~((p_values >= 0) & (p_values <= 1))):
-        raise ValueError(f"p-values {p_values.tolist()}: they lie between 0 and 1")
-    order = np.argsort(p_values)
-    steps = p_values[order] * np.arange(p_values.size, 0, -1)
-    adjusted = np.empty_like(p_values)
-    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
-    return adjusted
 
 
 def _inside(low: float, high: float, lower: float, upper: float) -> bool:

@@ -6,17 +6,11 @@ which are 10 epochs. What the tutorial prints is a minibatch's loss with dropout
 included. Here both parts are recorded, at every step, before the step is taken.
 """
 
-import io
-import json
 import math
-import os
 import time
-from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
-from hashlib import sha256
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -204,16 +198,13 @@ class Training:
         return ended if self.diverged_at is None else "diverged"
 
     def state_dict(self) -> dict:
-        """All that the rest of the run depends on, its specification included."""
+        """All that the rest of the run depends on."""
         kept = {name: getattr(self, name) for name in ("step", "seconds", "losses", "epochs")}
         parts = {name: getattr(self, name).state_dict() for name in ("network", "optimizer")}
-        spec = json.dumps(asdict(self.spec), sort_keys=True)
-        return {"spec": spec, "dropout": self.dropout.get_state(), **parts, **kept}
+        return {"dropout": self.dropout.get_state(), **parts, **kept}
 
     def load_state_dict(self, state: dict) -> None:
-        """Continue from ``state``; raises `ValueError` if it is of another specification."""
-        if state["spec"] != json.dumps(asdict(self.spec), sort_keys=True):
-            raise ValueError(f"the checkpoint is of another run, {state['spec']}: delete that file")
+        """Continue from ``state``, a run's of the same specification."""
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.dropout.set_state(state["dropout"].cpu())
@@ -221,46 +212,8 @@ class Training:
         self.losses = state["losses"].to(self.device)
 
 
-def write_checkpoint(run: Training, path: Path) -> None:
-    """Replaces the file at once; its first 32 bytes are the SHA-256 of the others."""
-    content = io.BytesIO()
-    torch.save(run.state_dict(), content)
-    part = path.with_suffix(".part")
-    part.write_bytes(sha256(content.getvalue()).digest() + content.getvalue())
-    os.replace(part, path)
-
-
-def read_checkpoint(run: Training, path: Path) -> bool:
-    """Continues from the file; False where there is none, or not all of what was written."""
-    content = path.read_bytes() if path.exists() else b""
-    if content[:32] != sha256(content[32:]).digest():
-        return False
-    content = io.BytesIO(content[32:])
-    run.load_state_dict(torch.load(content, weights_only=True, map_location=run.device))
-    return True
-
-
-def train(
-    spec: Convolutional,
-    digits: Digits,
-    *,
-    device: str = "cpu",
-    checkpoint: Path | None = None,
-    every: int = 100,
-    progress: Callable[[int], None] | None = None,
-) -> Training:
-    """Run ``spec`` to its end; with ``checkpoint``, from where that file left off.
-
-    The file is replaced every ``every`` steps; a damaged one counts as none. ``progress`` is told
-    the step, the first time that which the run begins or goes on with.
-    """
-    run, tell = Training(spec, digits, device=device), progress or (lambda step: None)
-    if checkpoint is not None:
-        read_checkpoint(run, checkpoint)
-    tell(run.step)
-    while run.step < spec.steps and run.diverged_at is None:
-        run.advance(run.step + every)
-        if checkpoint is not None:
-            write_checkpoint(run, checkpoint)
-        tell(run.step)
+def train(spec: Convolutional, digits: Digits, *, device: str = "cpu") -> Training:
+    """Run ``spec`` to its end, or to the chunk of steps in which it diverges."""
+    run = Training(spec, digits, device=device)
+    run.advance(spec.steps)
     return run

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-__all__ = ["Architecture", "balancedness", "end_to_end", "imbalance", "whole"]
-
 
 def whole(name: str, value: object, least: int) -> int:
     """`value` as an int: whole numbers of any numeric type, 1e3 and np.int64(3) among them.

@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 
 from accel_core.models import Architecture
 
-__all__ = ["LinearNetwork"]
-
 Array = NDArray[np.float64]
 
 

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FACTORED", "WARNED", "NearlyCollinear", "Optimum"]
-
 Array = NDArray[np.float64]
 
 EPS = float(np.finfo(float).eps)

@@ -19,8 +19,6 @@ from accel_core.optimum import NearlyCollinear, Optimum
 
 Array = NDArray[np.float64]
 
-__all__ = ["Moments", "Problem"]
-
 
 @dataclass(frozen=True)
 class Moments:

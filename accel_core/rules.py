@@ -9,8 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-__all__ = ["AdaDelta", "AdaGrad", "Adam", "EndToEnd", "GradientDescent", "Momentum", "UpdateRule"]
-
 
 @dataclass(frozen=True)
 class UpdateRule:

@@ -1,13 +1,12 @@
 """Sharpness: the largest eigenvalue of the Hessian of a training loss.
 
-Of a network's loss in all its parameters: `Curvature`. Of the single layer's loss in W: the closed
+Of a network's loss in all its parameters: `sharpness`. Of the single layer's loss in W: the closed
 form `single_layer_sharpness`. Gradient descent on a quadratic is stable below rate 2/sharpness.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,15 +14,6 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 
 from accel_core.models import Architecture
 from accel_core.problem import Problem
-
-__all__ = [
-    "Curvature",
-    "hessian_product",
-    "largest_eigenvalue",
-    "sharpness",
-    "single_layer_hessian",
-    "single_layer_sharpness",
-]
 
 Array = NDArray[np.float64]
 
@@ -52,22 +42,6 @@ def single_layer_sharpness(problem: Problem, end_to_end: Array) -> float:
     24.0
     """
     return float(np.linalg.eigvalsh(single_layer_hessian(problem, end_to_end))[-1])
-
-
-@dataclass(frozen=True)
-class Curvature:
-    """Gradient and sharpness of a network of this `shape` on a problem, at flat parameters."""
-
-    problem: Problem
-    shape: Architecture
-
-    def gradient(self, flat: Array) -> Array:
-        """∂L/∂θ at θ, flat."""
-        return gradient(self.problem, self.shape, flat)
-
-    def top(self, flat: Array, guess: Array | None = None) -> tuple[float, Array]:
-        """`sharpness` at θ, and its eigenvector."""
-        return sharpness(self.problem, self.shape, flat, guess)
 
 
 def sharpness(

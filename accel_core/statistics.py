@@ -17,26 +17,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from accel_core.curves import TINY, Crossing, arrival, deviation_dex, distance_at, iterations_to
+from accel_core.curves import TINY, Crossing, iterations_to
 from accel_core.intervals import median_interval
 
 if TYPE_CHECKING:
     from accel_core.problem import Problem
     from accel_core.training import Result
-
-__all__ = [
-    "MODEL",
-    "Crossing",
-    "arrival",
-    "deviation_dex",
-    "distance_at",
-    "gain_at_budget",
-    "iterations_to",
-    "run_table",
-    "speedup",
-    "speedups",
-    "tune",
-]
 
 #: What makes two runs runs of one model; they may differ in rate and seed only.
 MODEL = ("problem", "p", "depth", "width", "bias", "start", "rule", "weight_decay", "budget")

@@ -22,8 +22,6 @@ from accel_core.schedules import Constant, Schedule
 
 Array = NDArray[np.float64]
 
-__all__ = ["ENGINES", "Batch", "Result", "Run", "record_points", "train"]
-
 #: How runs can be trained: many side by side, or each as a torch network.
 ENGINES = ("compiled", "torch")
 SLICE = 2e9  # multiplications per call into the kernels: about a tenth of a second to a few tenths

@@ -17,7 +17,7 @@ from matplotlib.ticker import LogFormatter, MaxNLocator
 from matplotlib.transforms import IdentityTransform
 from scipy.optimize import isotonic_regression
 
-from accel_core.statistics import distance_at
+from accel_core.curves import distance_at
 from report import figure_data, paths
 
 __all__ = [

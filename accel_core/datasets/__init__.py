@@ -26,7 +26,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from accel_core.datasets import reading as readers
 from accel_core.datasets.published import CHECKSUMS, ETHANOL_ZIP, PUBLICATIONS
-from accel_core.datasets.reading import DataCorrupted, DataError
+from accel_core.datasets.reading import DataCorrupted, DataError, Images
 
 with warnings.catch_warnings(action="ignore"):  # in a notebook, of progress bars as widgets
     import pooch
@@ -130,13 +130,6 @@ class Dataset(_Described):
         return self if moving.all() else self.subset("varying", columns=moving)
 
 
-class Images(NamedTuple):
-    """Images (n, 28, 28) and labels (n,), both uint8, read-only."""
-
-    images: NDArray[np.uint8]
-    labels: NDArray[np.uint8]
-
-
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ImageDataset(_Described):
     """Labelled images, in the published division into `train` and `test`."""
@@ -193,12 +186,12 @@ class _Recipe(NamedTuple):
 
 
 def _recipes() -> Iterator[tuple[str, _Recipe]]:
-    zipped = {ETHANOL_ZIP: ETHANOL_ZIP.rpartition("/")[2]}
-    yield "ethanol", _Recipe("gas_sensor", readers.ethanol, zipped)
-    zipped = {"abalone/abalone.zip": "abalone.zip"}
-    yield "abalone", _Recipe("abalone", readers.abalone, zipped)
+    archives = {"gas_sensor": ETHANOL_ZIP, "abalone": "abalone/abalone.zip"}
+    zipped = {name: {file: file.rpartition("/")[2]} for name, file in archives.items()}
+    yield "ethanol", _Recipe("gas_sensor", readers.ethanol, zipped["gas_sensor"])
+    yield "abalone", _Recipe("abalone", readers.abalone, zipped["abalone"])
     without_sex = partial(readers.abalone, sex=False)
-    yield "abalone-without-sex", _Recipe("abalone", without_sex, zipped)
+    yield "abalone-without-sex", _Recipe("abalone", without_sex, zipped["abalone"])
     files = [file for file in CHECKSUMS if file.startswith("mnist/")]
     gzipped = {f"{file}.gz": f"{file.removeprefix('mnist/')}.gz" for file in files}
     yield "mnist", _Recipe("mnist", readers.mnist, gzipped)
@@ -267,17 +260,15 @@ def _read(name: str, path: Path, label: str) -> Dataset | ImageDataset:
     recipe = _RECIPES[name]
     publication = PUBLICATIONS[recipe.publication]
     content = recipe.read(path)
-    described = {
-        "name": name,
-        "version": name,
-        "source": f"{content['kind']}, {label}",
-        "licence": publication.licence,
-        "citation": publication.citation,
-    }
-    if "train" in content:
-        parts = {part: Images(*content.pop(part)) for part in ("train", "test")}
-        return ImageDataset(**described, **parts, **content)
-    return Dataset(**described, **content)
+    make = ImageDataset if "train" in content else Dataset
+    return make(
+        name=name,
+        version=name,
+        source=f"{content['kind']}, {label}",
+        licence=publication.licence,
+        citation=publication.citation,
+        **content,
+    )
 
 
 def _download(name: str, mirror: str, cache: Path) -> Dataset | ImageDataset:

@@ -10,8 +10,6 @@ import hashlib
 from dataclasses import dataclass
 from importlib.resources import files
 
-__all__ = ["BATCHES", "CHECKSUMS", "ETHANOL_ZIP", "PUBLICATIONS", "Publication", "matches"]
-
 
 @dataclass(frozen=True)
 class Publication:

@@ -14,78 +14,54 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.utils import parameters_to_vector
 
+from accel_core import rules
+from accel_core.engine.device import stepped
 from accel_core.engine.kernels import DIVERGED
 from accel_core.models import end_to_end
 from accel_core.network import LinearNetwork
 from accel_core.problem import Problem
-from accel_core.rules import AdaDelta, AdaGrad, Adam, EndToEnd, GradientDescent, Momentum
-from accel_core.sharpness import largest_eigenvalue
+from accel_core.sharpness import sharpness
 
 if TYPE_CHECKING:
     from accel_core.training import Result, Run
 
 Array = NDArray[np.float64]
 
-__all__ = ["optimizer", "train_network"]
 
+class _Ours(torch.optim.Optimizer):
+    """What `torch.optim` lacks: the end-to-end rule, and Adam with TensorFlow 1's place for ε."""
 
-class _Claim2(torch.optim.Optimizer):
-    """The end-to-end rule on a single layer with one output."""
-
-    def __init__(self, parameters, lr, weight_decay, depth):
-        super().__init__(parameters, {"lr": lr, "weight_decay": weight_decay, "depth": depth})
+    def __init__(self, parameters, rule: rules.UpdateRule, lr: float, weight_decay: float):
+        super().__init__(parameters, {"rule": rule, "lr": lr, "weight_decay": weight_decay})
 
     @torch.no_grad()
     def step(self):
         for group in self.param_groups:
-            eta, decay, N = group["lr"], group["weight_decay"], group["depth"]
             for W in group["params"]:
-                norm = W.norm()
-                along = W * (W * W.grad).sum() / norm**2 if norm > 0 else torch.zeros_like(W)
-                step = norm ** (2 - 2 / N) * (W.grad + (N - 1) * along)
-                W.mul_(1 - eta * decay * N).sub_(eta * step)
-
-
-class _TensorFlowAdam(torch.optim.Optimizer):
-    """Adam with ε outside the bias correction, as TensorFlow 1 computes it."""
-
-    def __init__(self, parameters, lr, betas, eps, weight_decay):
-        super().__init__(
-            parameters, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
-        )
-
-    @torch.no_grad()
-    def step(self):
-        for group in self.param_groups:
-            (b1, b2), t = group["betas"], group.get("t", 0) + 1
-            group["t"] = t
-            rate = group["lr"] * (1 - b2**t) ** 0.5 / (1 - b1**t)
-            for W in group["params"]:
-                state = self.state[W]
-                g = W.grad + group["weight_decay"] * W
-                state["m"] = b1 * state.get("m", torch.zeros_like(W)) + (1 - b1) * g
-                state["v"] = b2 * state.get("v", torch.zeros_like(W)) + (1 - b2) * g * g
-                W.sub_(rate * state["m"] / (state["v"].sqrt() + group["eps"]))
+                if not (state := self.state[W]):
+                    state |= {"t": 0, "first": torch.zeros_like(W), "second": torch.zeros_like(W)}
+                rate, decay = group["lr"], group["weight_decay"]
+                W.copy_(stepped(group["rule"], W, W.grad, **state, rate=rate, decay=decay))
+                state["t"] += 1
 
 
 def optimizer(run: Run, parameters) -> torch.optim.Optimizer:
     """The run's update rule as a torch optimizer."""
     common = {"lr": run.rate, "weight_decay": run.weight_decay}
     match run.rule:
-        case GradientDescent():
+        case rules.GradientDescent():
             return torch.optim.SGD(parameters, **common)
-        case Momentum(beta, nesterov):
+        case rules.Momentum(beta, nesterov):
             return torch.optim.SGD(parameters, momentum=beta, nesterov=nesterov, **common)
-        case EndToEnd(depth):
-            return _Claim2(parameters, depth=depth, **common)
-        case Adam(beta1, beta2, epsilon, epsilon_hat):
-            kind = _TensorFlowAdam if epsilon_hat else torch.optim.Adam
-            return kind(parameters, betas=(beta1, beta2), eps=epsilon, **common)
-        case AdaGrad(accumulator, epsilon):
+        case rules.EndToEnd() | rules.Adam(epsilon_hat=True):
+            return _Ours(parameters, run.rule, **common)
+        case rules.Adam(beta1, beta2, epsilon):
+            return torch.optim.Adam(parameters, betas=(beta1, beta2), eps=epsilon, **common)
+        case rules.AdaGrad(accumulator, epsilon):
             return torch.optim.Adagrad(
                 parameters, initial_accumulator_value=accumulator, eps=epsilon, **common
             )
-        case AdaDelta(rho, epsilon):
+        case rules.AdaDelta(rho, epsilon):
             return torch.optim.Adadelta(parameters, rho=rho, eps=epsilon, **common)
     raise ValueError(f"rule = {run.rule!r}: no torch optimizer is known for it")
 
@@ -106,8 +82,7 @@ def train_network(
     model = LinearNetwork(run.architecture, problem.d, problem.k, kind)
     model.load_flat(run.architecture.start(run.start, run.seed, problem.d, problem.k))
     step = optimizer(run, model.parameters())
-    follow = _Follower(run) if run.schedule.every else None
-    wanted = set(np.asarray(points).tolist())
+    wanted, rate = set(np.asarray(points).tolist()), 0.0
     kept, losses, products, states, left = [], [], [], {}, None
     for t in range(iterations + 1):
         product = _end_to_end(model)
@@ -123,7 +98,11 @@ def train_network(
         if t in states_at:
             states[t] = model.flat()
         if t < iterations:
-            rate = follow(t, loss, model) if follow else run.rate * run.schedule.share(t)
+            if not run.schedule.every:
+                rate = run.rate * run.schedule.share(t)
+            elif t % run.schedule.every == 0:
+                steepest = sharpness(problem, run.architecture, model.flat())[0]
+                rate = run.rate * 2 / steepest if steepest > 0 else rate
             loss.backward()
             _clip(model, run.clip)
             for group in step.param_groups:
@@ -138,30 +117,6 @@ def train_network(
         np.array(products).reshape(len(kept), problem.k, problem.d + run.bias),
         states,
     )
-
-
-class _Follower:
-    """The rate that follows 2/sharpness: see `schedules.Sharpness`."""
-
-    def __init__(self, run: Run):
-        self.run, self.rate, self.steepest = run, 0.0, None
-
-    def __call__(self, t: int, loss: torch.Tensor, model: LinearNetwork) -> float:
-        if t % self.run.schedule.every == 0:
-            layers = list(model.parameters())
-            slopes = torch.autograd.grad(loss, layers, create_graph=True)
-            flat = parameters_to_vector(slopes)
-
-            def product(v: Array) -> Array:
-                inner = flat @ torch.as_tensor(v, dtype=flat.dtype)
-                parts = torch.autograd.grad(inner, layers, retain_graph=True, allow_unused=True)
-                found = [torch.zeros_like(w) if a is None else a
-                         for w, a in zip(layers, parts, strict=True)]  # fmt: skip
-                return parameters_to_vector(found).double().numpy()
-
-            value, self.steepest = largest_eigenvalue(product, len(flat), self.steepest)
-            self.rate = self.run.rate * 2 / value if value > 0 else self.rate
-        return self.rate
 
 
 @torch.no_grad()

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-__all__ = ["Batch", "aligned"]
-
 SEARCH = 60  # passes over the data that a measurement of the sharpness takes, roughly
 
 

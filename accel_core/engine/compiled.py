@@ -7,8 +7,6 @@ from pathlib import Path
 
 from numba import njit
 
-__all__ = ["compiled"]
-
 _FOLDER = Path(__file__).parent
 OPTIONS = {
     "nogil": True, "error_model": "numpy", "fastmath": {"contract", "reassoc", "nsz"},

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-__all__ = ["Data", "aligned"]
-
 BLOCK = 256  # about so many rows of the data per cache block
 LINE = 64  # bytes of a cache line, and of the widest register
 

@@ -19,17 +19,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from accel_core import rules
 from accel_core.engine.data import Data
 from accel_core.engine.kernels import DIVERGED
 from accel_core.problem import Problem
-from accel_core.rules import AdaDelta, AdaGrad, Adam, EndToEnd, GradientDescent, Momentum
 
 if TYPE_CHECKING:
     from accel_core.training import Run
 
 Array = NDArray[np.float64]
-
-__all__ = ["DeviceBatch", "checked"]
 
 UNROLLED = 32  # steps in a CUDA graph
 FASTER = 100  # so much more work than a core a GPU is given in one call of `advance`
@@ -238,39 +236,42 @@ class _Stack:
             shorter = torch.where(norm > self.clip, self.clip / norm, 1.0)
             slopes = [slope * shorter for slope in slopes]
             rate = torch.where(t + 1 < self.warm_up, rate * ((t + 1) / self.warm_up), rate)
-        for j, layer in enumerate(self.layers):
-            layer.copy_(torch.where(alive, self._stepped(j, slopes[j], rate, t), layer))
+        for layer, *state in zip(self.layers, slopes, self.first, self.second, strict=True):
+            new = stepped(self.rule, layer, *state, rate=rate, decay=self.decay, t=t)
+            layer.copy_(torch.where(alive, new, layer))
 
-    def _stepped(
-        self, j: int, g: torch.Tensor, rate: torch.Tensor, t: torch.Tensor
-    ) -> torch.Tensor:
-        """The layer after a step with its gradient; the formulas stand in `rules`."""
-        W, s, u = self.layers[j], self.first[j], self.second[j]
-        if isinstance(self.rule, EndToEnd):
-            N = self.rule.depth
-            norm = torch.linalg.vector_norm(W, dim=(1, 2), keepdim=True)
-            along = W * ((W * g).sum((1, 2), keepdim=True) / norm.square()).nan_to_num()
-            step = norm ** (2 - 2 / N) * (g + (N - 1) * along)
-            return W * (1 - rate * self.decay * N) - rate * step
-        g = g + self.decay * W
-        match self.rule:
-            case GradientDescent():
-                step = g
-            case Momentum(beta, nesterov):
-                s.mul_(beta).add_(g)
-                step = g + beta * s if nesterov else s
-            case Adam(beta1, beta2, epsilon, epsilon_hat):
-                s.mul_(beta1).add_(g, alpha=1 - beta1)
-                u.mul_(beta2).addcmul_(g, g, value=1 - beta2)
-                after = (t + 1).to(g.dtype)
-                root = (1 - beta2**after).sqrt()
-                size = u.sqrt() + epsilon if epsilon_hat else u.sqrt() / root + epsilon
-                step = s / (1 - beta1**after) / size * (root if epsilon_hat else 1)
-            case AdaGrad(_, epsilon):
-                s.addcmul_(g, g)
-                step = g / (s.sqrt() + epsilon)
-            case AdaDelta(rho, epsilon):
-                s.mul_(rho).addcmul_(g, g, value=1 - rho)
-                step = g * (u + epsilon).sqrt() / (s + epsilon).sqrt()
-                u.mul_(rho).addcmul_(step, step, value=1 - rho)
-        return W - rate * step
+
+def stepped(
+    rule: rules.UpdateRule, W: torch.Tensor, g: torch.Tensor, first: torch.Tensor,
+    second: torch.Tensor, rate: float | torch.Tensor, decay: float | torch.Tensor, t: int,
+) -> torch.Tensor:  # fmt: skip
+    """Layers W (…, m, n) after step t = 0, 1, … with their gradient g; the rule's two buffers are
+    changed in place. The formulas stand in `rules`."""
+    if isinstance(rule, rules.EndToEnd):
+        N = rule.depth
+        norm = torch.linalg.vector_norm(W, dim=(-2, -1), keepdim=True)
+        along = W * ((W * g).sum((-2, -1), keepdim=True) / norm.square()).nan_to_num()
+        step = norm ** (2 - 2 / N) * (g + (N - 1) * along)
+        return W * (1 - rate * decay * N) - rate * step
+    g = g + decay * W
+    match rule:
+        case rules.GradientDescent():
+            step = g
+        case rules.Momentum(beta, nesterov):
+            first.mul_(beta).add_(g)
+            step = g + beta * first if nesterov else first
+        case rules.Adam(beta1, beta2, epsilon, epsilon_hat):
+            first.mul_(beta1).add_(g, alpha=1 - beta1)
+            second.mul_(beta2).addcmul_(g, g, value=1 - beta2)
+            after = torch.as_tensor(t + 1, dtype=g.dtype)
+            root, size = (1 - beta2**after).sqrt(), second.sqrt()
+            size = (size + epsilon) / root if epsilon_hat else size / root + epsilon
+            step = first / (1 - beta1**after) / size
+        case rules.AdaGrad(_, epsilon):
+            first.addcmul_(g, g)
+            step = g / (first.sqrt() + epsilon)
+        case rules.AdaDelta(rho, epsilon):
+            first.mul_(rho).addcmul_(g, g, value=1 - rho)
+            step = g * (second + epsilon).sqrt() / (first + epsilon).sqrt()
+            second.mul_(rho).addcmul_(step, step, value=1 - rho)
+    return W - rate * step

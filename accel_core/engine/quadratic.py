@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 
 from accel_core.engine.compiled import compiled
 
-__all__ = ["advance", "closed_form", "leaves"]
-
 Array = NDArray[np.float64]
 
 GROUP = 8  # chains whose steps are taken in turn: hides latencies, and all fit into the L1 cache

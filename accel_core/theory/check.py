@@ -32,31 +32,6 @@ class Check(NamedTuple):
         return bool(self.error <= self.tolerance)
 
 
-# How the book calls what a label stands for.
-TITLES = {
-    "thm-warmup": "Warm-up, exact step",
-    "thm-memory": "Warm-up, memory",
-    "thm-balance": "Theorem 1, balancedness",
-    "thm-drift": "Drift of one step",
-    "thm-end-to-end": "Theorem 1, dynamics",
-    "thm-preconditioner": "Claim 1, matrix",
-    "thm-spectrum": "Claim 1, spectrum",
-    "thm-one-output": "Claim 2",
-    "thm-emulation": "Emulation",
-    "thm-decay-potential": "Weight decay",
-    "thm-no-regularizer": "Theorem 2, constant",
-    "thm-lower-bound": "Theorem 2, bound",
-    "thm-curl": "Theorem 2, curl",
-    "thm-two-layers": "Two layers",
-    "thm-monotone-rate": "Monotone rate",
-    "thm-crawl": "Crawl",
-    "thm-escape": "Escape time",
-    "thm-decay-threshold": "The trap at zero",
-    "thm-unbalanced": "Unbalanced bound",
-    "eq-two-points": "Compiled step",
-}
-
-
 class Case(NamedTuple):
     """Balanced layers, their end-to-end matrix, and a gradient there."""
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from accel_core.models import Array
+from accel_core.models import Array, imbalance
 from accel_core.theory import layers, limits, preconditioning, warmup
 from accel_core.theory.check import (
     EPS,
@@ -41,20 +41,6 @@ def warmup_memory(rng: np.random.Generator, steps: int, dimension: int) -> Check
     return Check("thm-memory", norm(w - rebuilt), ROUNDINGS * steps * EPS * size)
 
 
-def warmup_history(w_1: Array, w_2: float, gradients: Matrix, rate: float) -> Check:
-    """The exact weights rebuild w_1w_2 after descent along any gradients (t, d)."""
-    start, scalars, size = w_1, [w_2], norm(w_1)
-    for g in gradients:
-        w_1, w_2 = warmup.factored_step(w_1, w_2, g, rate)
-        scalars.append(w_2)
-        size += rate * abs(w_2) * norm(g)
-    weights = warmup.exact_gradient_weights(np.array(scalars), rate)
-    rebuilt = start * w_2 + weights @ gradients
-    size *= float(np.abs(scalars).max())
-    error = norm(w_1 * w_2 - rebuilt)
-    return Check("thm-memory", error, ROUNDINGS * gradients.size * EPS * size)
-
-
 def imbalance_conserved(weights: Weights, gradient: Matrix, weight_decay: float) -> Check:
     """dD_j/dt = −2λD_j under the flow, for any weights, balanced or not.
     Checks thm-balance, eq-balance-flow.
@@ -62,7 +48,7 @@ def imbalance_conserved(weights: Weights, gradient: Matrix, weight_decay: float)
     slopes = layers.layer_gradients(weights, gradient)
     speeds = [-slope - weight_decay * w for slope, w in zip(slopes, weights, strict=True)]
     error = 0.0
-    for j, gap in enumerate(layers.imbalance(weights)):
+    for j, gap in enumerate(imbalance(weights)):
         after, before = weights[j + 1].T @ speeds[j + 1], weights[j] @ speeds[j].T
         change = after + after.T - before - before.T
         error = max(error, norm(change + 2 * weight_decay * gap))
@@ -77,9 +63,9 @@ def imbalance_step(weights: Weights, gradient: Matrix, rate: float, weight_decay
     Checks thm-drift, eq-drift.
     """
     slopes = layers.layer_gradients(weights, gradient)
-    new = layers.imbalance(layers.descend(weights, gradient, rate, weight_decay))
+    new = imbalance(layers.descend(weights, gradient, rate, weight_decay))
     error = 0.0
-    for j, gap in enumerate(layers.imbalance(weights)):
+    for j, gap in enumerate(imbalance(weights)):
         kick = slopes[j + 1].T @ slopes[j + 1] - slopes[j] @ slopes[j].T
         predicted = (1 - rate * weight_decay) ** 2 * gap + rate**2 * kick
         error = max(error, norm(new[j] - predicted))

@@ -18,8 +18,6 @@ from accel_core.problem import Problem
 
 Array = NDArray[np.float64]
 
-__all__ = ["LEFT", "escape_times", "flow_time", "observed"]
-
 LEFT = 0.9  #: the saddle is left when this share of the first distance remains
 
 

@@ -4,27 +4,12 @@
 """
 
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.integrate import solve_ivp
 
-from accel_core.models import balancedness, end_to_end, imbalance, require_chain
-
-__all__ = [
-    "Matrix",
-    "Weights",
-    "defect",
-    "descend",
-    "end_to_end",
-    "end_to_end_velocity",
-    "gradient_flow",
-    "imbalance",
-    "integrate",
-    "layer_gradients",
-    "misprinted_imbalance",
-]
+from accel_core.models import balancedness, end_to_end, require_chain
 
 Matrix = NDArray[np.float64]
 Weights = Sequence[Matrix]
@@ -66,20 +51,6 @@ def end_to_end_velocity(weights: Weights, gradient: Matrix, weight_decay: float 
     for (before, after), layer, slope in zip(around, weights, slopes, strict=True):
         velocity -= after @ (slope + weight_decay * layer) @ before
     return velocity
-
-
-def misprinted_imbalance(weights: Weights) -> list[Matrix]:
-    """Return W_{j+1}ᵀW_{j+1} − W_jᵀW_j: the condition as one of the sources misprints it.
-
-    It can be written down only where W_j is square; ValueError elsewhere.
-    """
-    for layer in weights[:-1]:
-        if layer.shape[0] != layer.shape[1]:
-            raise ValueError(
-                f"W_jᵀW_j cannot be compared with W_{{j+1}}ᵀW_{{j+1}} for W_j of shape "
-                f"{layer.shape}: the misprinted condition needs square layers"
-            )
-    return [after.T @ after - before.T @ before for before, after in pairwise(weights)]
 
 
 def defect(weights: Weights) -> float:

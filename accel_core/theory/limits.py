@@ -4,7 +4,8 @@ import math
 
 import numpy as np
 
-from accel_core.theory.layers import Matrix, Weights, imbalance
+from accel_core.models import imbalance
+from accel_core.theory.layers import Matrix, Weights
 
 
 def escape_time(depth: int, start: float, end: float, slope: float) -> float:

@@ -1,4 +1,4 @@
-"""Small objectives L¹ of a vector, with value, gradient and second derivative (Theorem 2)."""
+"""Small objectives L¹ of a vector, by their gradient and second derivative (Theorem 2)."""
 
 from dataclasses import dataclass
 
@@ -15,10 +15,6 @@ class Quadratic:
     slope: Array  # U (d,)
     curvature: Array  # H (d, d), symmetric
 
-    def value(self, w: Array) -> Array:
-        """Return the objective over the last axis."""
-        return w @ self.slope + 0.5 * np.sum(w * (w @ self.curvature), axis=-1)
-
     def gradient(self, w: Array) -> Array:
         """Return U + Hw, shape (…, d)."""
         return self.slope + w @ self.curvature
@@ -33,10 +29,6 @@ class Radial:
     """⟨w, U⟩ + ‖w‖⁴/4 for vectors w (…, d): not quadratic, yet ∇²L¹(w)·w is parallel to w."""
 
     slope: Array  # U (d,)
-
-    def value(self, w: Array) -> Array:
-        """Return the objective over the last axis."""
-        return w @ self.slope + np.sum(w * w, axis=-1) ** 2 / 4
 
     def gradient(self, w: Array) -> Array:
         """Return U + ‖w‖²w, shape (…, d)."""

@@ -18,7 +18,7 @@ from accel_core.theory.layers import (
     gradient_flow,
     layer_gradients,
 )
-from accel_core.theory.preconditioning import end_to_end_flow, single_output_field
+from accel_core.theory.preconditioning import single_output_field
 
 GradientOf = Callable[[Matrix], Matrix]
 
@@ -100,25 +100,6 @@ def predicted_drift(weights: Weights, gradient_of: GradientOf, horizon: float) -
     return max(
         float(np.linalg.norm(simpson(np.array(series), x=times, axis=0), 2))
         for series in zip(*rates_of_change, strict=True)
-    )
-
-
-def flow_gap(
-    weights: Weights,
-    gradient_of: GradientOf,
-    times: Array,
-    weight_decay: float = 0.0,
-    threshold: float | None = None,
-) -> float:
-    """Return the largest distance between the layers' flow, multiplied out, and Theorem 1's closed
-    equation, both integrated to 1e-11; ``threshold`` is the closed equation's rank threshold.
-    """
-    matrix, depth = end_to_end(weights), len(weights)
-    path = gradient_flow(weights, gradient_of, times, weight_decay)
-    closed = end_to_end_flow(matrix, gradient_of, depth, times, weight_decay, threshold=threshold)
-    return max(
-        float(np.linalg.norm(end_to_end(layers) - single))
-        for layers, single in zip(path, closed, strict=True)
     )
 
 

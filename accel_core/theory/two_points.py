@@ -12,7 +12,6 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
-from scipy.integrate import quad
 
 Vector = NDArray[np.float64]
 BOUND = 4.0  # ‖w‖ beyond this many y_1 is a divergence
@@ -146,21 +145,6 @@ def crawl(problem: TwoPoints, depth: int, rate: float) -> float:
     gap = problem.power - 2
     growth = (problem.tolerance**-gap - 1) / gap if gap > 0 else -math.log(problem.tolerance)
     return growth / (rate * problem.ratio ** (2 - 2 / depth))
-
-
-def approach(problem: TwoPoints, depth: int, rate: float) -> float:
-    """Return the predicted iterations in which coordinate 1 alone reaches its target, small rates.
-
-    With u = w_1/y_1, ∫du / (Nu^{2−2/N}(1−u)^{p−1}) from the start to 1 − ε, over ηy_1^{p−2/N}.
-    """
-    begin = problem.start * math.sqrt(2.0) / problem.ratio
-
-    def slowness(v: float) -> float:  # v = log u, since u^{−(2−2/N)} is steep near 0
-        u = math.exp(v)
-        return u ** (2 / depth - 1) * (1 - u) ** (1 - problem.power) / depth
-
-    time, _ = quad(slowness, math.log(begin), math.log(1 - problem.tolerance), limit=200)
-    return time / (rate * problem.ratio ** (problem.power - 2 / depth))
 
 
 @njit(cache=True)

@@ -43,20 +43,11 @@ def dropped_term(w: Vector, gradient: Vector, rate: float) -> Vector:
     return rate**2 * float(w @ gradient) * gradient
 
 
-def exact_gradient_weights(scalars: Vector, rate: float) -> Vector:
-    """Return −η w_2⁽ᵗ⁾ w_2⁽ᵀ⁾ for T = 0, …, t−1: the same weights, exactly.
-
-    ``scalars`` are w_2⁽⁰⁾, …, w_2⁽ᵗ⁾. With w_1⁽⁰⁾w_2⁽ᵗ⁾, Σ_T weight times ∇_T is w⁽ᵗ⁾, since w_1
-    adds up −ηw_2∇. And 1 − γ_s = w_2⁽ˢ⁺¹⁾/w_2⁽ˢ⁾: that is where the product above comes from.
-    Implements thm-memory, eq-memory-exact.
-    """
-    return -rate * scalars[-1] * scalars[:-1]
-
-
 def gradient_weights(rates: Vector, shrinkages: Vector) -> Vector:
     """Return μ_τ = −ρ_τ Π_{s>τ}(1 − γ_s), shape (t,): the past gradients' weights in w at time t.
 
-    With the start's own share w⁽⁰⁾ Π_s(1 − γ_s), Σ_τ μ_τ ∇_τ is w⁽ᵗ⁾. Implements eq-memory.
+    With the start's own share w⁽⁰⁾ Π_s(1 − γ_s), Σ_τ μ_τ ∇_τ is w⁽ᵗ⁾. Implements thm-memory,
+    eq-memory.
     """
     later = np.append(np.cumprod((1 - shrinkages)[::-1])[::-1][1:], 1.0)
     return -rates * later

@@ -10,7 +10,7 @@ import re
 from importlib.util import find_spec
 
 import accel_core
-from accel_core.theory.check import TITLES
+from report.theory_tables import TITLES
 
 __all__ = ["linked", "modules", "reference", "setup"]
 

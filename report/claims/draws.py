@@ -26,8 +26,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
+from scipy.stats import bootstrap as resampled
 
-from accel_core.intervals import bootstrap_interval, share_interval
 from report.claims.base import (
     NOT_REPRODUCED,
     Criterion,
@@ -60,7 +60,8 @@ class Share:
     @property
     def bounds(self) -> tuple[float, float, float]:
         """Share, and the interval's ends."""
-        return share_interval(self.successes, self.n)
+        ends = binomtest(self.successes, self.n).proportion_ci(method="wilson")
+        return self.successes / self.n, float(ends.low), float(ends.high)
 
     @property
     def mostly(self) -> bool:
@@ -177,12 +178,14 @@ def _failures(where: str, found: Mapping[str, Share]) -> list[str]:
 
 def bootstrap(statistic, draws: int) -> tuple[float, float]:
     """Bootstrap interval of statistic(row numbers); fixed generator, so that pages repeat."""
-    return bootstrap_interval(
-        np.arange(draws),
+    found = resampled(
+        (np.arange(draws),),
         lambda rows: statistic(np.asarray(rows, int)),
+        n_resamples=1999,
+        method="percentile",
         rng=np.random.default_rng(0),
-        resamples=1999,
-    )
+    ).confidence_interval
+    return float(found.low), float(found.high)
 
 
 def swaps(values: np.ndarray) -> float:

@@ -12,10 +12,10 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
+from accel_core.curves import distance_at
 from accel_core.initializers import EndToEndOf, Initializer, NearZero
 from accel_core.intervals import median_interval
 from accel_core.rules import EndToEnd
-from accel_core.statistics import distance_at
 from report.claims import printed
 from report.claims.base import NOT_REPRODUCED, Runs, Verdict, claims, select, with_conditions
 from report.claims.races import all_starts

@@ -9,8 +9,9 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
+from scipy.stats import binomtest
 
-from accel_core.intervals import median_interval, share_interval
+from accel_core.intervals import median_interval
 from report.claims import printed, races
 from report.claims.base import (
     CONDITION,
@@ -79,9 +80,10 @@ def depth8_fails(runs: Runs) -> Verdict:
         model = all_starts(select(runs(name), **CURVES["depth8"]))
         by_rate = pd.Series(map(remains, model.itertuples())).ge(FAILED).groupby(model.rate.values)
         failed, of = by_rate.sum(), by_rate.size()
-        share, low, high = share_interval(int(failed.sum()), int(of.sum()), method="exact")
+        count = int(failed.sum()), int(of.sum())
+        low, high = binomtest(*count).proportion_ci(method="exact")
         evidence[f"failed, {phrase}"] = (
-            f"{failed.sum()} of {of.sum()} runs: {share:.0%} [{low:.0%}, {high:.0%}]"
+            f"{failed.sum()} of {of.sum()} runs: {count[0] / count[1]:.0%} [{low:.0%}, {high:.0%}]"
         )
         alive = (of - failed)[failed < of]
         if alive.empty:

@@ -9,7 +9,6 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from accel_core.intervals import holm
 from report.claims.base import (
     CONDITION,
     NOT_REPRODUCED,
@@ -166,7 +165,7 @@ def bursts(runs: Runs) -> Verdict:
         evidence[f"deeper networks, {start}, {dataset}"] = found
         p_values.append(p_above(found, SOMETIMES))
     evidence["single layer"] = share(single.rise > BURST)
-    if min(holm(p_values)) > 0.05:
+    if len(p_values) * min(p_values) > 0.05:  # Holm's method, for the least of them
         return Verdict(NOT_REPRODUCED, evidence, "no cell has them in one of a hundred curves")
     if evidence["single layer"].successes:
         return Verdict(CONDITION, evidence, "the single layer has them, too")

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from accel_core.curves import deviation_dex, distance_at
 from accel_core.intervals import median_interval
-from accel_core.statistics import deviation_dex, distance_at, tune
+from accel_core.statistics import tune
 from report.claims.base import CONDITION, NOT_REPRODUCED, REPRODUCED, Runs, Verdict, select
 from report.claims.races import all_starts
 

@@ -101,7 +101,7 @@ class Steps:
         return {"torch": np.frombuffer(content.getvalue(), np.uint8)}
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
-        """Goes back to a state; raises `ValueError` where it is another run's."""
+        """Goes back to a state of the same run."""
         import torch
 
         kept = torch.load(io.BytesIO(state["torch"].tobytes()), weights_only=True)

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from accel_core import sharpness as curvature
 from accel_core.initializers import TorchDefault
 from accel_core.models import Architecture, end_to_end
-from accel_core.sharpness import Curvature
+from accel_core.problem import Problem
 from accel_core.training import Run, train
 from report.experiments.tasks import Outcome, Task
 from report.record import Row
@@ -57,7 +58,7 @@ class Trace(Task):
         )
         times = range(self.iterations + 1)
         (result,) = train(problem, [run], self.iterations, record_at=times, states_at=times)
-        curvature, spread = Curvature(problem, shape), np.linalg.eigh(problem.moments.xx)
+        spread = np.linalg.eigh(problem.moments.xx)
         first, variance = spread.eigenvectors[:, -1], spread.eigenvalues[-1]
         optimum = problem.optimum(bias=True)
         error = (result.end_to_end - optimum.end_to_end)[:, 0, :-1] @ first
@@ -65,9 +66,9 @@ class Trace(Task):
         vector = None
         for t in result.iteration:
             flat = result.states[int(t)]
-            sharpness, vector = curvature.top(flat, vector)
+            sharpness, vector = curvature.sharpness(problem, shape, flat, vector)
             kept["sharpness"].append(sharpness)
-            kept["slope"].append(abs(curvature.gradient(flat) @ vector))
+            kept["slope"].append(abs(curvature.gradient(problem, shape, flat) @ vector))
             kept["overlap"].append(_overlap(shape, problem.d, flat, vector, first))
             kept["kernel"].append(2 * variance * _kernel(shape.unpack(flat, problem.d)[0], first))
         series = {name: np.array(values) for name, values in kept.items()}
@@ -194,22 +195,21 @@ class Landscape(Task):
                 stop = int(result.iteration[reached[0]])
                 (there,) = train(problem, [run], stop, record_at=[stop], states_at=[stop])
                 flat = there.states[stop]
-                curvature = Curvature(problem, run.architecture)
-                sharpness[i, j] = curvature.top(flat)[0]
-                cosine[i, j] = _cosine(curvature, flat)
+                sharpness[i, j] = curvature.sharpness(problem, run.architecture, flat)[0]
+                cosine[i, j] = _cosine(problem, run.architecture, flat)
         return Outcome({"zero": zero}, {}, {"sharpness": sharpness, "cosine": cosine})
 
 
-def _cosine(curvature: Curvature, flat) -> float:
+def _cosine(problem: Problem, shape: Architecture, flat) -> float:
     """Cosine between the first-order end-to-end step of gradient descent and minus the gradient."""
-    shape, d = curvature.shape, curvature.problem.d
+    d, slope = problem.d, curvature.gradient(problem, shape, flat)
     weights, biases = shape.unpack(flat, d)
     end = end_to_end(weights, biases)
-    h = 1e-7 / np.linalg.norm(curvature.gradient(flat))
-    ends = [end_to_end(*shape.unpack(flat - s * h * curvature.gradient(flat), d)) for s in (1, -1)]
+    h = 1e-7 / np.linalg.norm(slope)
+    ends = [end_to_end(*shape.unpack(flat - s * h * slope, d)) for s in (1, -1)]
     step = (ends[0] - ends[1]).ravel()
-    slope = curvature.problem.gradient(end[:, :-1], end[:, -1]).ravel()
-    return float(-step @ slope / np.linalg.norm(step) / np.linalg.norm(slope))
+    downhill = -problem.gradient(end[:, :-1], end[:, -1]).ravel()
+    return float(step @ downhill / np.linalg.norm(step) / np.linalg.norm(downhill))
 
 
 def landscapes(seeds: int = 10) -> list[Landscape]:

@@ -14,10 +14,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from accel_core.curves import distance_at
 from accel_core.initializers import IdentityOffset, Initializer, NearZero, TorchDefault
 from accel_core.intervals import median_interval
 from accel_core.problem import Problem
-from accel_core.statistics import distance_at, gain_at_budget, speedup, tune
+from accel_core.statistics import gain_at_budget, speedup, tune
 from accel_core.training import Run, record_points, train
 from report.experiments import ProblemSpec, frame
 from report.experiments.tasks import Outcome, Task

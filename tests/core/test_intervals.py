@@ -1,4 +1,4 @@
-"""Intervals against textbook values, scipy's own, enumeration, and every completion of a bound."""
+"""The interval of a median against scipy's own, enumeration, and every completion of a bound."""
 
 import math
 from itertools import product
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from accel_core.intervals import Estimate, bootstrap_interval, holm, median_interval, share_interval
+from accel_core.intervals import Estimate, median_interval
 
 POSITIVE = st.floats(1e-3, 1e3)
 
@@ -102,40 +102,3 @@ def test_one_value_and_none():
             median_interval(bad)
     with pytest.raises(ValueError, match="as many bounds"):
         median_interval([1, 2], [3])
-
-
-def test_bootstrap_of_a_mean_is_as_wide_as_the_normal_interval():
-    values = np.random.default_rng(1).normal(3, 2, size=400)
-    low, high = bootstrap_interval(values, rng=np.random.default_rng(2))
-    half = 1.96 * values.std() / 20
-    assert low == pytest.approx(values.mean() - half, abs=0.1 * half)
-    assert high == pytest.approx(values.mean() + half, abs=0.1 * half)
-    assert (low, high) == bootstrap_interval(values, rng=np.random.default_rng(2))
-    for bad in (values[:19], [*values, math.inf]):
-        with pytest.raises(ValueError, match="use median_interval"):
-            bootstrap_interval(bad, rng=np.random.default_rng(2))
-
-
-def test_share_intervals_by_the_textbook():
-    # Wilson for 5 of 10: (p + z²/2n ± z √(p(1−p)/n + z²/4n²)) / (1 + z²/n), z = 1.96
-    assert share_interval(5, 10) == pytest.approx((0.5, 0.2366, 0.7634), abs=1e-4)
-    # Clopper–Pearson for 10 of 10: low end (α/2)^(1/n)
-    assert share_interval(10, 10, method="exact") == pytest.approx((1, 0.025**0.1, 1))
-
-
-def test_holm_by_hand():
-    # ordered 0.01·3, 0.03·2, 0.04·1, made monotone
-    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert holm([0.6, 0.7]) == pytest.approx([1, 1])
-    for bad in ([-0.1], [1.1], [math.nan]):
-        with pytest.raises(ValueError, match="between 0 and 1"):
-            holm(bad)
-
-
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
-def test_holm_lies_between_the_p_values_and_bonferroni(p_values):
-    adjusted = holm(p_values)
-    assert np.all(adjusted >= np.array(p_values))
-    assert np.all(adjusted <= np.minimum(np.array(p_values) * len(p_values), 1))
-    # the order of the p-values is kept
-    assert np.all(np.diff(adjusted[np.argsort(p_values)]) >= 0)

@@ -18,7 +18,6 @@ W, G = RNG.standard_normal((2, 1, 4))
 FIRST, SECOND = W[0], G[0]
 PLANE = np.eye(2)[0], np.eye(2)[1]
 QUARTIC = theory.Separable(np.array([3.0, -2.0]))
-HISTORY = RNG.standard_normal((12, 3))
 
 
 class Bound(NamedTuple):
@@ -43,10 +42,6 @@ BOUNDS = {
         lambda: dynamics.warmup_identity(FIRST, 0.7, SECOND, 0.1), 2e-14, warmup, "dropped_term"
     ),
     "memory": Bound(memory, 4e-12, warmup, "gradient_weights"),
-    "history": Bound(
-        lambda: dynamics.warmup_history(HISTORY[0], 0.4, HISTORY, 0.1),
-        1e-13, warmup, "exact_gradient_weights",
-    ),
     "flow of balancedness": Bound(
         lambda: dynamics.imbalance_conserved(CASE.weights, CASE.gradient, 0.1),
         1e-13, layers, "layer_gradients",

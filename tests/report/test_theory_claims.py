@@ -2,8 +2,8 @@
 
 import pytest
 
-from accel_core import theory
-from accel_core.theory import circulation, layers, preconditioning
+from accel_core import imbalance, theory
+from accel_core.theory import circulation, dynamics_checks, layers, preconditioning
 from accel_core.theory import warmup as warmup_module
 from report.claims import CONDITION, NOT_REPRODUCED, REPRODUCED, UNTESTED
 from report.claims import theory as claims
@@ -38,7 +38,12 @@ def test_verdict(name):
     ("name", "module", "function", "wrong"),
     [
         ("warmup", warmup_module, "dropped_term", lambda w, gradient, rate: 0 * w),
-        ("balancedness", layers, "imbalance", layers.misprinted_imbalance),
+        (
+            "balancedness",
+            dynamics_checks,
+            "imbalance",
+            lambda weights: [1 + gap for gap in imbalance(weights)],
+        ),
         ("end-to-end", preconditioning, "left_power", lambda s, e: s.left @ s.left.T),
         ("spectrum", preconditioning, "right_power", lambda s, e: s.right @ s.right.T),
         ("one-output", preconditioning, "adaptive_factor", lambda w, depth: 1.0),
