@@ -14,7 +14,7 @@ import zipfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +47,7 @@ class Images(NamedTuple):
     labels: NDArray[np.uint8]
 
 
+LARGEST = 100_000_000  # bytes; MNIST's training images are 47 million
 _DAMAGED = (OSError, EOFError, RuntimeError, NotImplementedError, zlib.error, zipfile.BadZipFile)
 
 
@@ -55,6 +56,13 @@ def _path(folder: Path, file: str) -> Path | None:
     names = [file, f"{file}.gz"]
     candidates = [folder / at for name in names for at in (name, PurePosixPath(name).name)]
     return next((path for path in candidates if path.is_file()), None)
+
+
+def _bounded(file: IO[bytes], path: Path) -> bytes:
+    """All of an unpacked file: no published one is larger, and a few bytes can unpack to many."""
+    if len(content := file.read(LARGEST + 1)) > LARGEST:
+        raise DataCorrupted(path, f"it unpacks to more than {LARGEST:,} bytes")
+    return content
 
 
 def _checked(content: bytes, file: str, path: Path) -> bytes:
@@ -74,7 +82,8 @@ def _content(folder: Path, file: str) -> bytes:
     try:
         content = path.read_bytes()
         if content.startswith(b"\x1f\x8b"):
-            content = gzip.decompress(content)
+            with gzip.open(path) as packed:
+                content = _bounded(packed, path)
     except _DAMAGED as error:
         raise DataCorrupted(path, f"it cannot be read ({error})") from error
     return _checked(content, file, path)
@@ -91,7 +100,8 @@ def _members(path: Path, files: Sequence[str]) -> list[bytes]:
                 found = [at for at in archive.namelist() if PurePosixPath(at).name == wanted]
                 if len(found) != 1:
                     raise DataCorrupted(path, f"it holds {len(found)} files {wanted}, not one")
-                contents.append(_checked(archive.read(found[0]), file, path))
+                with archive.open(found[0]) as member:
+                    contents.append(_checked(_bounded(member, path), file, path))
             return contents
     except _DAMAGED as error:
         raise DataCorrupted(path, f"not a zip that can be read ({error})") from error

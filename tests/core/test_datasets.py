@@ -19,6 +19,7 @@ from accel_core.datasets import (
     DataUnavailable,
     load,
     outlier_rows,
+    reading,
     standardize,
 )
 from accel_core.datasets import published as catalogue
@@ -237,3 +238,14 @@ def test_checksums_are_those_of_sha256_and_of_git():
     for checksum in (sha256, "git:ce013625030ba8dba906f756967f9e9ca394464a"):
         assert catalogue.matches(b"hello\n", checksum)
         assert not catalogue.matches(b"hello", checksum)
+
+
+@pytest.mark.parametrize("container", ["zip", "gzip"])
+def test_what_unpacks_without_end_is_refused_early(tmp_path, monkeypatch, container):
+    monkeypatch.setattr(reading, "LARGEST", 1_000_000)
+    if container == "zip":
+        write_zip(tmp_path / "abalone/abalone.zip", {"abalone.data": bytes(5_000_000)})
+    else:
+        write(tmp_path / "abalone/abalone.data.gz", bytes(5_000_000))
+    with pytest.raises(DataCorrupted, match="unpacks to more than 1,000,000 bytes"):
+        load("abalone", folder=tmp_path, download=False)
