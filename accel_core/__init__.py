@@ -33,14 +33,14 @@ _MODULES = {
     "problem": "Moments Problem",
     "optimum": "NearlyCollinear Optimum",
     "models": "Architecture balancedness end_to_end imbalance",
-    "network": "LinearNetwork",
+    "engine.autograd": "LinearNetwork",
     "initializers": "Balanced EndToEndOf IdentityOffset Initializer NearZero SemiOrthogonal "
     "TorchDefault factor_balanced",
     "rules": "AdaDelta AdaGrad Adam EndToEnd GradientDescent Momentum UpdateRule",
     "schedules": "Constant Schedule Sharpness WarmUp",
     "training": "Batch Result Run record_points train",
     "curves": "arrival distance_at iterations_to",
-    "statistics": "gain_at_budget run_table speedup speedups tune",
+    "statistics": "gain_at_budget run_table speedup tune",
     "intervals": "Estimate median_interval",
     "sharpness": "Curvature single_layer_sharpness",
 }

@@ -127,7 +127,7 @@ def imbalance(weights: Sequence[Array]) -> list[Array]:
 
     The network is *balanced* where all of them vanish (paper, Theorem 1, condition on the start).
 
-    Implements eq-balanced.
+    Implements eq-balanced; conserved by the flow, thm-balance.
 
     >>> imbalance([np.eye(2), np.diag([2.0, 1.0])])[0]
     array([[3., 0.],

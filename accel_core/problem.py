@@ -125,19 +125,6 @@ class Problem:
         r = self._residual(end_to_end, bias)
         return float(np.mean(np.sum(np.abs(r) ** self.p, axis=1)))
 
-    def evaluate(self, X: Array, y: Array, end_to_end: Array) -> float:
-        """The same loss on other rows, held-out ones say: X (n, d), y (n,) or (n, k).
-
-        `end_to_end` is (k, d), or (k, d + 1) with the bias last, as a `Result` has it.
-
-        >>> problem = Problem([[1.0], [2.0]], [1.0, 2.0], p=4)
-        >>> problem.evaluate([[3.0]], [5.0], [[1.0]])
-        16.0
-        """
-        W = np.atleast_2d(np.asarray(end_to_end, float))
-        other = Problem(X, y, self.p)
-        return other.loss(W[:, : self.d], W[:, self.d] if W.shape[1] > self.d else None)
-
     def losses(self, ends: Array, bias: bool = False) -> Array:
         """ℓ2 losses (m,) of end-to-end matrices (m, k, d + bias), b in the last column.
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from accel_core.models import whole
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -40,7 +42,7 @@ class WarmUp(Schedule):
     steps: int = 1_000
 
     def __post_init__(self):
-        _whole(self, "steps")
+        object.__setattr__(self, "steps", whole("steps", self.steps, 1))
 
     def share(self, t):
         return min(1.0, (t + 1) / self.steps)
@@ -57,12 +59,4 @@ class Sharpness(Schedule):
     every: int = 10
 
     def __post_init__(self):
-        _whole(self, "every")
-
-
-def _whole(schedule: Schedule, name: str) -> None:
-    value = getattr(schedule, name)
-    if not (isinstance(value, int) and value >= 1):
-        raise ValueError(
-            f"{type(schedule).__name__}({name}={value!r}): {name} must be a whole number from 1 up"
-        )
+        object.__setattr__(self, "every", whole("every", self.every, 1))

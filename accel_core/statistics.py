@@ -171,12 +171,6 @@ def gain_at_budget(
     return _compare(frame, baseline, None, per_start, iterations_to)
 
 
-def speedups(frame: pd.DataFrame, *, targets: Sequence[float], **options) -> pd.DataFrame:
-    """Stack `speedup` for several targets; rows by target, then by model."""
-    tables = [speedup(frame, target=target, **options) for target in targets]
-    return pd.concat(tables, ignore_index=True)
-
-
 def _compare(frame, baseline, target, per_start, reach):
     for shared in ("problem", "p", "budget"):
         if frame[shared].nunique() > 1:

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from accel_core.theory import Check
 from report import tables
+from report.theory_checks import Check
 
 #: How the book calls what a label stands for.
 TITLES = {

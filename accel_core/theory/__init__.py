@@ -1,18 +1,16 @@
-"""The paper's statements as functions, and each of them as a check.
+"""The paper's statements as functions.
 
-layers → preconditioner → warmup, circulation, two_points, limits, orders → checks. Labels such as
+layers → preconditioner → warmup, circulation, two_points, limits, orders. Labels such as
 ``thm-end-to-end`` are those of the book's theory chapters.
 """
 
 from accel_core import lazily
-from accel_core.theory import dynamics_checks as dynamics_checks
-from accel_core.theory import loop_checks as loop_checks
+from accel_core.models import end_to_end as end_to_end
 
 _MODULES = {
-    "check": "Case Check balanced_case",
     "circulation": "adaptive_integral area_integral circle curl gauss_integral half_annulus "
     "half_annulus_constant half_annulus_lower_bound isotropic_potential segment",
-    "layers": "defect descend end_to_end end_to_end_velocity gradient_flow layer_gradients",
+    "layers": "Case balanced_case defect descend end_to_end_velocity gradient_flow layer_gradients",
     "limits": "escape_threshold escape_time unbalanced_bound",
     "objectives": "Quadratic Radial Separable",
     "orders": "Order balance_drift descent emulation_gap escape_steps fit_order "

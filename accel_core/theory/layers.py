@@ -1,18 +1,54 @@
-"""Depth-N linear networks as lists of matrices: product, gradients, balancedness, gradient flow.
+"""Depth-N linear networks as lists of matrices: gradients, balancedness, gradient flow, cases.
 
 ``weights`` is [W_1, …, W_N] with W_j of shape (n_j, n_{j-1}); n_0 = d inputs, n_N = k outputs.
 """
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.integrate import solve_ivp
 
+from accel_core.initializers import factor_balanced
 from accel_core.models import balancedness, end_to_end, require_chain
 
 Matrix = NDArray[np.float64]
 Weights = Sequence[Matrix]
+
+
+class Case(NamedTuple):
+    """Balanced layers, their end-to-end matrix, and a gradient there."""
+
+    weights: list[Matrix]
+    matrix: Matrix
+    gradient: Matrix
+
+    @property
+    def depth(self) -> int:
+        """Return the number of layers."""
+        return len(self.weights)
+
+
+def balanced_case(
+    rng: np.random.Generator,
+    depth: int,
+    shape: tuple[int, int],
+    rank: int,
+    scale: float = 1.0,
+    spread: float = 1e-3,
+    extra: int = 1,
+) -> Case:
+    """Draw balanced layers with end-to-end ``shape`` (k, d) and ``rank``; hidden widths vary.
+
+    Singular values lie between ``spread``·``scale`` and ``scale``, both present from rank 2 up.
+    """
+    values = scale * spread ** np.linspace(0.0, 1.0, rank)
+    left, right = (np.linalg.qr(rng.standard_normal((size, size)))[0][:, :rank] for size in shape)
+    target = (left * values) @ right.T
+    hidden = [rank + int(rng.integers(0, extra + 1)) for _ in range(depth - 1)]
+    weights = factor_balanced(target, (shape[1], *hidden, shape[0]), rng)
+    return Case(weights, end_to_end(weights), rng.standard_normal(shape))
 
 
 def layer_gradients(weights: Weights, gradient: Matrix) -> list[Matrix]:

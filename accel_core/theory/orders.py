@@ -30,10 +30,6 @@ class Order(NamedTuple):
     low: float
     high: float
 
-    def __str__(self) -> str:
-        """Return the exponent with its interval, three decimals."""
-        return f"{self.exponent:.3f} [{self.low:.3f}, {self.high:.3f}]"
-
 
 def fit_order(sizes: Array, errors: Array) -> Order:
     """Fit errors ~ sizes^exponent by least squares on logarithms; Student's interval.
@@ -92,7 +88,8 @@ def predicted_drift(weights: Weights, gradient_of: GradientOf, horizon: float) -
     """Return the limit of ``balance_drift``/η as η → 0, for a balanced start.
 
     One step changes D_j by exactly η²(G_{j+1}ᵀG_{j+1} − G_jG_jᵀ), so the drift is η times the
-    integral of that along the flow (Simpson's rule on 401 points). Implements eq-drift-limit.
+    integral of that along the flow (Simpson's rule on 401 points). Implements thm-drift,
+    eq-drift-limit.
     """
     times = np.linspace(0.0, horizon, 401)
     path = gradient_flow(weights, gradient_of, times)

@@ -14,9 +14,9 @@ from functools import partial
 import numpy as np
 import torch
 
+from accel_core.engine.autograd import LinearNetwork
 from accel_core.engine.batch import Batch, aligned
 from accel_core.models import end_to_end
-from accel_core.network import LinearNetwork
 from accel_core.problem import Problem
 from accel_core.training import Run
 

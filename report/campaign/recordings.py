@@ -40,7 +40,7 @@ class Small(Convolution):
         return "noise"
 
     def images(self):
-        from accel_core.mnist import Digits
+        from report.mnist import Digits
 
         rng = np.random.default_rng(0)
         images, labels = rng.integers(0, 256, (60, 28, 28), np.uint8), rng.integers(0, 10, 60)
@@ -53,7 +53,7 @@ class Networks(Figure):
     name, partial = "network", False
 
     def specs(self) -> list[Convolution]:
-        from accel_core.mnist import Convolutional
+        from report.mnist import Convolutional
 
         few = {"factored": True, "steps": 12, "batch": 16, "evaluate_every": 9, "data": "noise"}
         return [Small(Convolutional(seed=seed, **few)) for seed in range(2)]

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from accel_core import convolutional
-from accel_core import mnist as tutorial
 from accel_core.intervals import Estimate, median_interval
+from report import mnist as tutorial
 from report.claims.base import (
     CONDITION,
     NOT_REPRODUCED,

@@ -1,6 +1,6 @@
 """Predicates of theory: the paper's statements, and one misprint, judged by computing both sides.
 
-They need no runs: a criterion draws its cases from a fixed seed and asks `accel_core.theory`.
+They need no runs: a criterion draws its cases from a fixed seed and asks `theory_checks`.
 """
 
 from collections.abc import Iterable
@@ -8,7 +8,8 @@ from collections.abc import Iterable
 import numpy as np
 
 from accel_core import theory
-from accel_core.theory import Case, Check, dynamics_checks
+from accel_core.theory import Case
+from report import theory_checks
 from report.claims.base import (
     CONDITION,
     NOT_REPRODUCED,
@@ -26,7 +27,7 @@ DECIDES = 0.5
 WRONG = 1e-3
 
 
-def _judged(checks: Iterable[Check]) -> Verdict:
+def _judged(checks: Iterable[theory_checks.Check]) -> Verdict:
     checks = list(checks)
     held = sum(check.holds for check in checks)
     evidence = {"cases": len(checks), "within their tolerance": held}
@@ -48,30 +49,30 @@ def warmup(runs: Runs) -> Verdict:
     vectors = rng.standard_normal((CASES, 2, 4))
     rates = 10.0 ** rng.uniform(-3, 0, CASES)
     return _judged(
-        dynamics_checks.warmup_identity(w, 0.7, g, rate)
+        theory_checks.warmup_identity(w, 0.7, g, rate)
         for (w, g), rate in zip(vectors, rates, strict=True)
     )
 
 
 def balancedness(runs: Runs) -> Verdict:
     return _judged(
-        dynamics_checks.imbalance_conserved(case.weights, case.gradient, 0.1) for case in _cases()
+        theory_checks.imbalance_conserved(case.weights, case.gradient, 0.1) for case in _cases()
     )
 
 
 def end_to_end(runs: Runs) -> Verdict:
-    return _judged(dynamics_checks.theorem_1(case, 0.1) for case in _cases())
+    return _judged(theory_checks.theorem_1(case, 0.1) for case in _cases())
 
 
 def spectrum(runs: Runs) -> Verdict:
-    checks = dynamics_checks.claim_1_matrix, dynamics_checks.claim_1_eigen
+    checks = theory_checks.claim_1_matrix, theory_checks.claim_1_eigen
     return _judged(check(case) for case in _cases() for check in checks)
 
 
 def one_output(runs: Runs) -> Verdict:
     vectors = np.random.default_rng(SEED).standard_normal((CASES, 2, 1, 4))
     return _judged(
-        dynamics_checks.claim_2(scale * w, g, depth, 0.1)
+        theory_checks.claim_2(scale * w, g, depth, 0.1)
         for w, g in vectors
         for depth in (1, 2, 3, 6)
         for scale in (0.0, 1e-2, 1.0)
@@ -83,7 +84,7 @@ def no_regularizer(runs: Runs) -> Verdict:
     return _judged(
         check
         for depth in (3, 4, 6)
-        for check in theory.loop_checks.theorem_2_constant(depth, 0.5, 1.0, plane)
+        for check in theory_checks.theorem_2_constant(depth, 0.5, 1.0, plane)
         if theory.half_annulus_constant(depth, 0.5, 1.0) > 100 * check.tolerance
     )
 

@@ -22,7 +22,7 @@ from report.record import Row
 from report.work import Work, written
 
 if TYPE_CHECKING:
-    from accel_core.mnist import Convolutional, Digits
+    from report.mnist import Convolutional, Digits
 
 __all__ = ["EXPERIMENTS", "NAME", "Convolution", "digits", "experiments", "frame", "of_chapter",
            "operations_of_a_step", "printed"]  # fmt: skip
@@ -40,7 +40,7 @@ TICK = 20  # steps between two looks at whether the state is to be saved
 
 @dataclass(frozen=True)
 class Convolution(Work):
-    """A run of the network, as `accel_core.mnist.Convolutional` specifies it."""
+    """A run of the network, as `report.mnist.Convolutional` specifies it."""
 
     of: Convolutional
 
@@ -65,7 +65,7 @@ class Steps:
     """A run between two steps."""
 
     def __init__(self, work: Convolution):
-        from accel_core.mnist import Training
+        from report.mnist import Training
 
         self.work, self.training = work, Training(work.of, work.images())
 
@@ -83,7 +83,7 @@ class Steps:
 
     def row(self) -> Row:
         """What the record keeps of a finished run."""
-        from accel_core.mnist import EVALUATED
+        from report.mnist import EVALUATED
 
         run = self.training
         series = run.series
@@ -111,7 +111,7 @@ class Steps:
 @lru_cache(maxsize=1)
 def digits() -> tuple[Digits, str]:
     """MNIST in the tutorial's split, and its digest. Raises `datasets.DataUnavailable`."""
-    from accel_core.mnist import Digits
+    from report.mnist import Digits
 
     mnist = datasets.load("mnist")
     return Digits.tutorial(*mnist.train, *mnist.test), mnist.digest
@@ -124,7 +124,7 @@ def experiments(seeds: tuple[int, ...] = (0, 1, 2)) -> dict[str, tuple[Convoluti
     ``rates`` and ``stds``: the appendix's robustness claims, the first seed alone, accuracies at
     epochs 5 and 10 only.
     """
-    from accel_core.mnist import Convolutional
+    from report.mnist import Convolutional
 
     models = [(False, "product"), (True, "product"), (True, "factors")]
     bare = {"penalty": "none", "dropout": 0.0}
@@ -212,7 +212,7 @@ def operations_of_a_step(spec: Convolutional) -> int:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    from accel_core.mnist import Digits, Training
+    from report.mnist import Digits, Training
 
     images, labels = torch.zeros(2 * spec.batch, 1, 28, 28), torch.zeros(2 * spec.batch, dtype=int)
     run = Training(spec, Digits(images, labels, images, labels))

@@ -64,18 +64,6 @@ def test_a_run_gives_the_same_bits_alone_first_last_and_among_runs_that_diverge(
         assert all(same(one, other) for other in others), one.run
 
 
-@pytest.mark.parametrize("p", [2.0, 4.0])
-def test_several_outputs_do_not_mix(p):
-    X, y = data(3)
-    runs = [Run(1, rate=1e-3, seed=s) for s in (0, 1)]
-    problem = Problem(X, y, p)
-    together = train(problem, runs, 100)
-    assert all(
-        same(one, other)
-        for one, other in zip(together, train(problem, runs[::-1], 100)[::-1], strict=True)
-    )
-
-
 @pytest.mark.parametrize("eigen", [None, False])
 @pytest.mark.parametrize("p", [2.0, 4.0])
 @pytest.mark.parametrize("runs", [MIXED, COORDINATEWISE, BIASED], ids=["mixed", "adaptive", "bias"])

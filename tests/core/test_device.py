@@ -70,18 +70,3 @@ def test_diverged_runs_leave_at_the_same_iteration_and_the_others_go_on(device):
     ):
         assert (found.status, found.diverged_at) == (known.status, known.diverged_at)
         assert found.iteration.tolist() == known.iteration.tolist()
-
-
-def test_a_run_whose_gradient_is_wrong_is_noticed(monkeypatch):
-    """Planted: the power of the residual is off by one part in a million."""
-    runs, wanted = [Run(2, rate=2e-3, start=NearZero(0.3))], train
-    batch = DeviceBatch(problem(4.0), runs, "cpu")
-    batch._p *= 1 + 1e-6
-    (found,) = Recorder(batch, record_points(ITERATIONS), []).run(ITERATIONS)
-    (known,) = wanted(problem(4.0), runs, ITERATIONS)
-    assert deviation(found, known) > SAME
-
-
-def test_an_unknown_device_is_refused():
-    with pytest.raises(ValueError, match="device = 'gpu': this machine has cpu"):
-        train(problem(2.0), [Run()], 1, device="gpu")

@@ -3,7 +3,6 @@
 What cannot be tested here: that the published addresses still answer, and with these files.
 """
 
-import gzip
 import hashlib
 import re
 import tempfile
@@ -91,13 +90,6 @@ def test_abalone_comes_zipped_and_is_kept(server, cache, tmp_path):
     assert load("abalone").digest == first.digest
     assert load("abalone-without-sex", download=False).X.shape == (4177, 7)
     assert server.requests == ["abalone.zip"]  # once
-
-
-def test_a_regression_table_comes_gzipped_and_is_kept(server, cache):
-    server.files["yacht/data.csv.gz"] = gzip.compress(real("uci_regression/yacht.csv"))
-    assert load("yacht").digest == load("yacht").digest
-    assert held(cache) == ["uci_regression/yacht.csv.gz"]
-    assert server.requests == ["yacht/data.csv.gz"]
 
 
 def test_mnist_comes_from_the_mirror_that_has_all_of_it(server, cache, monkeypatch):

@@ -151,18 +151,6 @@ def test_the_three_sources_of_ethanol_give_one_table(source, ten_batches, monkey
     assert found.source == f"{found.kind}, the given folder"
 
 
-def test_ethanol_has_2565_rows(ten_batches, monkeypatch, tmp_path):
-    contents = ten_batches(monkeypatch)
-    for file, content in contents.items():
-        write(tmp_path / file, content)
-    short = LINE.encode()
-    write(tmp_path / "gas_sensor/batch10.dat", short)
-    checksum = f"sha256:{hashlib.sha256(short).hexdigest()}"
-    monkeypatch.setitem(catalogue.CHECKSUMS, "gas_sensor/batch10.dat", checksum)
-    with pytest.raises(DataCorrupted, match=r"shape \(\d+, 128\), not \(2565, 128\)"):
-        load("ethanol", folder=tmp_path, download=False)
-
-
 def test_eight_batches_are_not_ten(tmp_path):
     for i in AT_HAND:
         write(tmp_path / f"gas_sensor/batch{i}.dat.gz", real(f"gas_sensor/batch{i}.dat"))

@@ -12,7 +12,7 @@ from accel_core.engine.device import DeviceBatch
 from accel_core.initializers import NearZero, TorchDefault
 from accel_core.models import Architecture
 from accel_core.problem import Problem
-from accel_core.rules import Adam, GradientDescent, Momentum
+from accel_core.rules import Momentum
 from accel_core.schedules import Constant, Sharpness, WarmUp
 from accel_core.sharpness import gradient, hessian_product, sharpness
 from accel_core.training import Recorder, Run, record_points, train
@@ -71,23 +71,6 @@ def test_the_engines_agree(name, p):
             chosen = [run for run in runs if not run.bias]
             found = Recorder(DeviceBatch(problem, chosen, "cpu"), record_points(200), []).run(200)
             assert max(map(deviation, found, train(problem, chosen, 200))) < SAME
-
-
-@pytest.mark.parametrize("p", [2.0, 4.0])
-def test_nothing_but_the_schedule_is_added_to_a_step(p):
-    """Gradient descent of a single layer under both, written out."""
-    X, y = data()
-    run = Run(1, rate=0.02 if p == 2 else 2e-3, schedule=WarmUp(7), clip=0.3)
-    problem, W = Problem(X, y, p), run.architecture.start(run.start, run.seed, X.shape[1])[None]
-    clipped = 0
-    for t in range(40):
-        g = problem.gradient(W)
-        clipped += np.linalg.norm(g) > 0.3
-        W = W - run.rate * min(1, (t + 1) / 7) * g * min(1, 0.3 / np.linalg.norm(g))
-    assert clipped > 0
-    for engine in ("compiled", "torch"):
-        (found,) = train(problem, [run], 40, engine=engine)
-        assert np.allclose(found.end_to_end[-1], W, rtol=1e-12)
 
 
 @pytest.mark.parametrize("p", [2.0, 4.0])
@@ -216,8 +199,8 @@ def test_where_nothing_is_steep_no_step_is_made():
 
 @pytest.mark.parametrize(
     ("make", "words"),
-    [(partial(WarmUp, 0), r"WarmUp\(steps=0\).*whole number"),
-     (partial(Sharpness, 2.5), r"Sharpness\(every=2.5\)"),
+    [(partial(WarmUp, 0), "steps = 0: must be a whole number"),
+     (partial(Sharpness, 2.5), r"every = 2\.5"),
      (partial(Run, clip=0.0), "clip = 0.0.*positive"),
      (partial(Run, clip=np.nan), "clip = nan"),
      (partial(Run, schedule=10), "schedule = 10.*WarmUp"),
@@ -227,12 +210,3 @@ def test_where_nothing_is_steep_no_step_is_made():
 def test_what_cannot_be_is_refused_with_its_value(make, words):
     with pytest.raises(ValueError, match=words):
         make()
-
-
-def test_an_adaptive_rule_sees_the_clipped_gradient():
-    problem = Problem(*data(), 4.0)
-    run = Run(2, 3, rule=Adam(epsilon=0.1), rate=1e-3, clip=0.01)
-    one, other = (train(problem, [run], 200, engine=engine)[0] for engine in ("compiled", "torch"))
-    assert deviation(one, other) < SAME
-    free = train(problem, [replace(run, clip=np.inf, rule=GradientDescent())], 200)[0]
-    assert deviation(one, free) > 1e-3

@@ -67,33 +67,24 @@ def every_combination():
 def pairwise_combinations(rng):
     """Combinations in which every two levels of two factors meet that can; greedy, at random."""
 
-    def pairs(values):
-        return set(itertools.combinations(enumerate(values), 2))
+    def new(values):
+        return set(itertools.combinations(enumerate(values), 2)) - met
 
-    everything = [LEVELS[n] for n in NAMES]
-    possible = {
-        pair
-        for (i, a), (j, b) in itertools.combinations(enumerate(everything), 2)
-        for pair in (((i, x), (j, y)) for x in a for y in b)
-    }
-    missing, chosen, idle = possible, [], 0
-    while missing and idle < 30:
+    chosen, met, idle = [], set(), 0
+    while idle < 60:
         drawn = [
-            tuple(levels[rng.integers(len(levels))] for levels in everything) for _ in range(60)
+            tuple(levels[rng.integers(len(levels))] for levels in LEVELS.values())
+            for _ in range(100)
         ]
-        for pair in rng.permutation(len(missing))[:20]:  # some that are sure to hold a missing pair
-            (i, x), (j, y) = sorted(missing, key=repr)[pair]
-            drawn += [tuple({i: x, j: y}.get(n, v) for n, v in enumerate(d)) for d in drawn[:5]]
-        best = max(filter(lambda d: valid(*d), drawn), key=lambda d: len(pairs(d) & missing))
-        gain = pairs(best) & missing
-        idle = 0 if gain else idle + 1
-        if gain:
+        best = max((values for values in drawn if valid(*values)), key=lambda d: len(new(d)))
+        idle = 0 if new(best) else idle + 1
+        if new(best):
             chosen.append(best)
-            missing = missing - gain
-    return chosen, missing
+            met |= new(best)
+    return chosen
 
 
-PAIRWISE, UNREACHABLE = pairwise_combinations(np.random.default_rng(0))
+PAIRWISE = pairwise_combinations(np.random.default_rng(0))
 
 
 def data(k=1, n=61, d=7):
@@ -166,29 +157,11 @@ def test_every_possible_pair_of_levels_is_among_the_tested():
         pair for c in every_combination() for pair in itertools.combinations(enumerate(c), 2)
     }
     assert possible <= tested
-    assert not UNREACHABLE & possible
 
 
 @pytest.mark.parametrize("combination", PAIRWISE, ids=str)
 def test_equals_the_plain_trainer(combination):
     agree(*combination)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("depth", "p", "rule"),
-    [
-        each
-        for each in itertools.product(LEVELS["depth"], LEVELS["p"], LEVELS["rule"])
-        if each[0] == 1 or not isinstance(each[2], EndToEnd)
-    ],
-    ids=str,
-)
-def test_equals_the_plain_trainer_in_every_combination(depth, p, rule):
-    combinations = [c for c in every_combination() if (c[0], c[2], c[5]) == (depth, p, rule)]
-    assert combinations
-    for combination in combinations:
-        agree(*combination)
 
 
 def horizon(problem, run, at):
@@ -244,12 +217,6 @@ def test_a_diverged_run_names_the_plain_trainers_iteration(run, p):
     assert np.isfinite(result.loss).all()
 
 
-def test_a_completed_run_says_so_and_its_curve_ends_at_the_last_iteration():
-    result = train(Problem(*data(), 4.0), [Run(rate=1e-3)], 50)[0]
-    assert (result.status, result.diverged_at) == ("completed", None)
-    assert result.iteration[-1] == 50
-
-
 def test_records_where_it_is_told_to_and_keeps_the_states_asked_for():
     problem, run = Problem(*data(2), 3.0), Run(2, 4, True, TorchDefault(), rate=1e-3)
     result = train(problem, [run], 40, record_at=[7, 0, 40], states_at=[0, 40])[0]
@@ -269,17 +236,10 @@ def test_single_precision_agrees_with_the_plain_trainer_in_single_precision():
         assert deviation(result, train_plain(problem, run, 100)) > SAME  # it was not in double
 
 
-@pytest.mark.parametrize("iterations", [-1, 2.5, "ten"])
-def test_a_number_of_iterations_that_is_none_is_named(iterations):
-    with pytest.raises(ValueError, match=r"iterations = .*whole number"):
-        train(Problem(*data(), 4.0), [Run()], iterations)
-
-
 @pytest.mark.parametrize(
     ("values", "words"),
     [({"rate": 0.0}, "rate = 0.0.*positive"), ({"rate": np.nan}, "rate = nan.*finite"),
      ({"weight_decay": -1.0}, "weight_decay = -1.0.*zero or positive"),
-     ({"depth": 0}, "depth = 0.*from 1 up"), ({"width": 1.5}, "width = 1.5.*whole number"),
      ({"depth": 2, "rule": EndToEnd(2)}, "EndToEnd.*got depth 2"),
      ({"bias": True, "rule": EndToEnd(2)}, "EndToEnd.*bias True")],
 )  # fmt: skip

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from accel_core import mnist as tutorial
 from report import minibatch_losses as curves
+from report import mnist as tutorial
 from report.claims import convolutional as criteria
 from report.experiments.convolutional import experiments
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from accel_core import datasets
-from accel_core import mnist as tutorial
 from report import compute as report_compute
 from report import estimates, recheck, record
+from report import mnist as tutorial
 from report.__main__ import main
 from report.compute import compute as compute_works
 from report.experiments import convolutional as runs

@@ -3,8 +3,9 @@
 import pytest
 
 from accel_core import imbalance, theory
-from accel_core.theory import circulation, dynamics_checks, layers, preconditioning
+from accel_core.theory import circulation, layers, preconditioning
 from accel_core.theory import warmup as warmup_module
+from report import theory_checks
 from report.claims import CONDITION, NOT_REPRODUCED, REPRODUCED, UNTESTED
 from report.claims import theory as claims
 
@@ -40,7 +41,7 @@ def test_verdict(name):
         ("warmup", warmup_module, "dropped_term", lambda w, gradient, rate: 0 * w),
         (
             "balancedness",
-            dynamics_checks,
+            theory_checks,
             "imbalance",
             lambda weights: [1 + gap for gap in imbalance(weights)],
         ),

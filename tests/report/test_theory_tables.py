@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from accel_core.theory import Check
 from report import theory_tables
+from report.theory_checks import Check
 from report.theory_tables import TITLES
 
 

@@ -1,6 +1,6 @@
 """Every identity of the theory over random shapes, depths 1-6, deficient ranks and scales.
 
-Tolerances are derived in `accel_core.theory.check` and beside each check; none is chosen here.
+Tolerances are derived in `report.theory_checks` and beside each check; none is chosen here.
 """
 
 from itertools import pairwise
@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from accel_core import theory
 from accel_core.initializers import factor_balanced
-from accel_core.theory import dynamics_checks as dynamics
-from accel_core.theory import loop_checks, orders
+from accel_core.theory import orders
+from report import theory_checks
 
 seeds = st.integers(0, 2**32 - 1).map(np.random.default_rng)
 depths = st.integers(1, 6)
@@ -45,12 +45,12 @@ def holds(*checks):
 
 @given(cases(), decays)
 def test_theorem_1_closed_equation_is_the_layers_velocity(case, decay):
-    holds(dynamics.theorem_1(case, decay))
+    holds(theory_checks.theorem_1(case, decay))
 
 
 @given(cases())
 def test_claim_1_kronecker_sum_and_spectrum(case):
-    holds(dynamics.claim_1_matrix(case), dynamics.claim_1_eigen(case))
+    holds(theory_checks.claim_1_matrix(case), theory_checks.claim_1_eigen(case))
 
 
 @given(cases())
@@ -58,33 +58,35 @@ def test_hidden_widths_do_not_appear(case):
     """Other widths, other layers, same end-to-end matrix: same velocity."""
     widths = (case.matrix.shape[1], *[9] * (case.depth - 1), case.matrix.shape[0])
     wide = factor_balanced(case.matrix, widths, np.random.default_rng(0))
-    holds(dynamics.theorem_1(case._replace(weights=wide, matrix=theory.end_to_end(wide))))
+    holds(theory_checks.theorem_1(case._replace(weights=wide, matrix=theory.end_to_end(wide))))
 
 
 @given(cases())
 def test_weight_decay_is_a_schatten_penalty_preconditioned(case):
     sigma = np.linalg.svd(case.matrix, compute_uv=False)
     assume(sigma[-1] > 1e-12 * sigma[0])
-    holds(dynamics.weight_decay_potential(case))
+    holds(theory_checks.weight_decay_potential(case))
 
 
 @given(seeds, depths, st.integers(1, 7), scales, decays)
 def test_claim_2_is_theorem_1_with_one_output(rng, depth, inputs, scale, decay):
     w, g = scale * rng.standard_normal((1, inputs)), rng.standard_normal((1, inputs))
-    holds(dynamics.claim_2(w, g, depth, decay), dynamics.claim_2(0 * w, g, depth, decay))
+    holds(theory_checks.claim_2(w, g, depth, decay), theory_checks.claim_2(0 * w, g, depth, decay))
 
 
 @given(unbalanced(), decays, st.sampled_from([1e-3, 0.3]))
 def test_balancedness_under_flow_and_under_descent(network, decay, rate):
-    holds(dynamics.imbalance_conserved(*network, decay))
-    holds(dynamics.imbalance_step(*network, rate, decay))
+    holds(theory_checks.imbalance_conserved(*network, decay))
+    holds(theory_checks.imbalance_step(*network, rate, decay))
 
 
 @given(seeds, st.integers(1, 6), st.floats(0.01, 10), st.booleans(), st.floats(1e-4, 1))
 def test_warmup_identity_is_exact(rng, inputs, scalar, negative, rate):
     vectors = rng.standard_normal((2, inputs))
-    holds(dynamics.warmup_identity(vectors[0], -scalar if negative else scalar, vectors[1], rate))
-    holds(dynamics.warmup_memory(rng, inputs * 3, inputs))
+    holds(
+        theory_checks.warmup_identity(vectors[0], -scalar if negative else scalar, vectors[1], rate)
+    )
+    holds(theory_checks.warmup_memory(rng, inputs * 3, inputs))
 
 
 @given(seeds, depths, st.floats(0.01, 0.9), st.floats(0.1, 5))
@@ -92,8 +94,8 @@ def test_warmup_identity_is_exact(rng, inputs, scalar, negative, rate):
 @settings(max_examples=25)
 def test_theorem_2_integrals_agree_with_closed_form_and_bound(rng, depth, share, outer):
     basis = np.linalg.qr(rng.standard_normal((4, 4)))[0]
-    holds(*loop_checks.theorem_2_constant(depth, share * outer, outer, (basis[0], basis[1])))
-    holds(loop_checks.theorem_2_bound(depth, share * outer, outer, *rng.uniform(0, 3, 2)))
+    holds(*theory_checks.theorem_2_constant(depth, share * outer, outer, (basis[0], basis[1])))
+    holds(theory_checks.theorem_2_bound(depth, share * outer, outer, *rng.uniform(0, 3, 2)))
 
 
 @given(seeds, depths, st.floats(0.3, 0.9), st.sampled_from(["quadratic", "radial", "separable"]))
@@ -107,15 +109,15 @@ def test_theorem_2_curl_formula_by_greens_theorem(rng, depth, share, kind):
         # the curve stays where no residual vanishes: |w_i| ≤ 1 < |y_i|
         "separable": theory.Separable(rng.choice([-1, 1], 3) * rng.uniform(1.5, 3, 3), 3.5),
     }[kind]
-    holds(*loop_checks.theorem_2_any(objective, (basis[0], basis[1]), depth, share, 1.0))
+    holds(*theory_checks.theorem_2_any(objective, (basis[0], basis[1]), depth, share, 1.0))
 
 
 @given(seeds, st.floats(-2, 2))
 def test_two_layers_gradient_field_exactly_where_curvature_is_radial(rng, bend):
     slope, ends = rng.standard_normal(3), rng.standard_normal((2, 3))
     isotropic = theory.Quadratic(slope, bend * np.eye(3))
-    holds(loop_checks.two_layer_potential(isotropic, *ends))
-    holds(loop_checks.two_layer_potential(theory.Radial(slope), *ends))
+    holds(theory_checks.two_layer_potential(isotropic, *ends))
+    holds(theory_checks.two_layer_potential(theory.Radial(slope), *ends))
     w = ends[0]
     for objective in (isotropic, theory.Radial(slope)):
         twist = theory.curl(w, objective.gradient(w), objective.hessian(w), 2)
@@ -139,18 +141,18 @@ def test_two_layers_anisotropic_quadratic_has_circulation_off_centre_only():
 @given(depths, st.floats(1e-3, 0.5), st.floats(0.6, 3), st.floats(0.1, 10))
 @settings(max_examples=25)
 def test_escape_time(depth, start, end, slope):
-    holds(dynamics.escape(depth, start, end, slope))
+    holds(theory_checks.escape(depth, start, end, slope))
 
 
 @given(seeds, st.integers(1, 4), st.integers(1, 4), st.integers(1, 4), scales)
 def test_two_unbalanced_layers_keep_the_bound(rng, inputs, width, outputs, scale):
     weights = [scale * rng.standard_normal((width, inputs)), rng.standard_normal((outputs, width))]
-    holds(dynamics.unbalanced_two_layers(weights, rng.standard_normal((outputs, inputs))))
+    holds(theory_checks.unbalanced_two_layers(weights, rng.standard_normal((outputs, inputs))))
 
 
 @given(st.floats(2.2, 8), depths)
 def test_monotone_rate_touches_the_target(power, depth):
-    holds(loop_checks.monotone_rate(power, depth))
+    holds(theory_checks.monotone_rate(power, depth))
 
 
 @pytest.mark.parametrize("depth", [1, 2, 4])
@@ -167,7 +169,7 @@ def test_the_crawl_grows_with_the_ratio_as_predicted(depth):
 @given(seeds, depths, st.floats(2, 6), st.floats(1, 100))
 @example(np.random.default_rng(0), 3, 2.0, 1.0)
 def test_compiled_two_point_step_is_claim_2(rng, depth, power, ratio):
-    holds(loop_checks.compiled_step(rng.uniform(-2, 2, 2) * ratio, ratio, power, depth, 1e-3))
+    holds(theory_checks.compiled_step(rng.uniform(-2, 2, 2) * ratio, ratio, power, depth, 1e-3))
 
 
 square, row = np.eye(3), np.ones((1, 3))

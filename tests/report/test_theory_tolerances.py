@@ -9,8 +9,7 @@ import pytest
 
 from accel_core import theory
 from accel_core.theory import circulation, layers, limits, preconditioning, two_points, warmup
-from accel_core.theory import dynamics_checks as dynamics
-from accel_core.theory import loop_checks as loops
+from report import theory_checks as checks
 
 RNG = np.random.default_rng(1)
 CASE = theory.balanced_case(RNG, 3, (2, 3), 2, spread=0.1)
@@ -30,60 +29,60 @@ class Bound(NamedTuple):
 
 
 def memory():
-    return dynamics.warmup_memory(np.random.default_rng(2), 12, 3)
+    return checks.warmup_memory(np.random.default_rng(2), 12, 3)
 
 
 def potential():
-    return loops.two_layer_potential(theory.Radial(FIRST), SECOND, FIRST)
+    return checks.two_layer_potential(theory.Radial(FIRST), SECOND, FIRST)
 
 
 BOUNDS = {
     "warmup": Bound(
-        lambda: dynamics.warmup_identity(FIRST, 0.7, SECOND, 0.1), 2e-14, warmup, "dropped_term"
+        lambda: checks.warmup_identity(FIRST, 0.7, SECOND, 0.1), 2e-14, warmup, "dropped_term"
     ),
     "memory": Bound(memory, 4e-12, warmup, "gradient_weights"),
     "flow of balancedness": Bound(
-        lambda: dynamics.imbalance_conserved(CASE.weights, CASE.gradient, 0.1),
+        lambda: checks.imbalance_conserved(CASE.weights, CASE.gradient, 0.1),
         1e-13, layers, "layer_gradients",
     ),
     "step of balancedness": Bound(
-        lambda: dynamics.imbalance_step(CASE.weights, CASE.gradient, 0.3, 0.2),
+        lambda: checks.imbalance_step(CASE.weights, CASE.gradient, 0.3, 0.2),
         1e-13, layers, "descend",
     ),
     "theorem 1": Bound(
-        lambda: dynamics.theorem_1(CASE, 0.3), 5e-13, preconditioning, "end_to_end_field"
+        lambda: checks.theorem_1(CASE, 0.3), 5e-13, preconditioning, "end_to_end_field"
     ),
     "claim 1": Bound(
-        lambda: dynamics.claim_1_matrix(CASE), 4e-13, preconditioning, "preconditioner"
+        lambda: checks.claim_1_matrix(CASE), 4e-13, preconditioning, "preconditioner"
     ),
     "spectrum": Bound(
-        lambda: dynamics.claim_1_eigen(CASE), 4e-13, preconditioning, "preconditioner_eigensystem"
+        lambda: checks.claim_1_eigen(CASE), 4e-13, preconditioning, "preconditioner_eigensystem"
     ),
     "claim 2": Bound(
-        lambda: dynamics.claim_2(W, G, 3, 0.1), 1e-13, preconditioning, "single_output_field"
+        lambda: checks.claim_2(W, G, 3, 0.1), 1e-13, preconditioning, "single_output_field"
     ),
     "decay": Bound(
-        lambda: dynamics.weight_decay_potential(CASE), 5e-13, preconditioning, "schatten_gradient"
+        lambda: checks.weight_decay_potential(CASE), 5e-13, preconditioning, "schatten_gradient"
     ),
-    "escape": Bound(lambda: dynamics.escape(3, 0.02, 0.9, 1.7), 1e-9, limits, "escape_time"),
+    "escape": Bound(lambda: checks.escape(3, 0.02, 0.9, 1.7), 1e-9, limits, "escape_time"),
     "loop": Bound(
-        lambda: loops.theorem_2_constant(4, 0.5, 1.0, PLANE)[0],
+        lambda: checks.theorem_2_constant(4, 0.5, 1.0, PLANE)[0],
         1e-10, circulation, "half_annulus_constant",
     ),
     "loop's bound": Bound(
-        lambda: loops.theorem_2_bound(4, 0.5, 1.0, 1.3, 0.4),
+        lambda: checks.theorem_2_bound(4, 0.5, 1.0, 1.3, 0.4),
         1e-10, circulation, "half_annulus_lower_bound",
     ),
     "curl": Bound(
-        lambda: loops.theorem_2_any(QUARTIC, PLANE, 3, 0.5, 1.0)[1],
+        lambda: checks.theorem_2_any(QUARTIC, PLANE, 3, 0.5, 1.0)[1],
         6e-9, circulation, "area_integral",
     ),
     "two layers": Bound(potential, 1e-9, circulation, "adaptive_integral"),
     "monotone rate": Bound(
-        lambda: loops.monotone_rate(4.0, 2), 1e-8, two_points, "monotone_rate"
+        lambda: checks.monotone_rate(4.0, 2), 1e-8, two_points, "monotone_rate"
     ),
     "compiled step": Bound(
-        lambda: loops.compiled_step(FIRST[:2], 5.0, 4.0, 2, 0.01), 1e-13, two_points, "_step"
+        lambda: checks.compiled_step(FIRST[:2], 5.0, 4.0, 2, 0.01), 1e-13, two_points, "_step"
     ),
 }  # fmt: skip
 
@@ -119,5 +118,5 @@ def test_no_tolerance_is_wider_than_stated(name):
 def test_the_bound_of_unbalanced_layers_is_not_slack():
     """It is attained where one layer is zero: a tenth less of it would fail."""
     first, second = np.zeros((1, 1)), np.array([[0.5]])
-    found = dynamics.unbalanced_two_layers([first, second], np.ones((1, 1)))
+    found = checks.unbalanced_two_layers([first, second], np.ones((1, 1)))
     assert found.holds and found.error > 0.99 * found.tolerance
