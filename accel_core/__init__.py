@@ -42,7 +42,7 @@ _MODULES = {
     "curves": "arrival distance_at iterations_to",
     "statistics": "gain_at_budget run_table speedup tune",
     "intervals": "Estimate median_interval",
-    "sharpness": "Curvature single_layer_sharpness",
+    "sharpness": "single_layer_sharpness",
 }
 __all__, __getattr__ = lazily(__name__, _MODULES)
 
