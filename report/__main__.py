@@ -148,10 +148,13 @@ def campaign(kills: int, corruptions: int, out: str | None = None) -> int:
     """
     from report.campaign import campaign as tried
 
-    table = tried(kills, corruptions)
+    def keep(table):
+        if out:
+            table.to_csv(out, index=False, lineterminator="\n")
+
+    table = tried(kills, corruptions, keep=keep)
+    keep(table)
     print(table.to_string(index=False))
-    if out:
-        table.to_csv(out, index=False, lineterminator="\n")
     return int(table[["unnoticed", "lost", "processes left"]].to_numpy().any())
 
 

@@ -16,7 +16,7 @@ try:
 except ImportError:  # Windows: two recorders at once are not guarded there
     fcntl = None
 
-__all__ = ["DiskError", "locked", "tidy", "write"]
+__all__ = ["DiskError", "locked", "part_name", "tidy", "write"]
 
 _PART = re.compile(r"\.(?:(?P<host>\w+)-)?(?P<pid>\d+)(?:-\d+)?\.part$")
 
@@ -28,8 +28,7 @@ class DiskError(Exception):
 def write(path: Path, content: bytes) -> None:
     """Puts the content at `path`, and on the disk: after a power failure the file is there whole,
     or was never there. Raises `DiskError` where there is no room or no permission."""
-    name = f".{_host()}-{os.getpid()}-{threading.get_ident()}.part"
-    part = path.with_name(f"{path.stem}{name}")
+    part = path.with_name(part_name(path.stem, os.getpid()))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with part.open("wb") as file:
@@ -42,6 +41,11 @@ def write(path: Path, content: bytes) -> None:
         with suppress(OSError):
             part.unlink(missing_ok=True)
         raise _told(path, error) from error
+
+
+def part_name(stem: str, pid: int) -> str:
+    """What a file is called that this process of this machine has begun and not finished."""
+    return f"{stem}.{_host()}-{pid}-{threading.get_ident()}.part"
 
 
 def _told(path: Path, error: OSError) -> DiskError:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 from accel_core.datasets import DataError
 from report import compute
-from report.campaign.recordings import KINDS, SWEEP
+from report.campaign.recordings import EXPERIMENTS, KINDS
 from report.experiments.problems import MOMENTS, kept_moments
-from report.experiments.sweeps import Spec, Training
 from report.record import Record, RecordError
+from report.work import Work
 
 __all__ = ["DAMAGE", "contents", "outcome_of"]
 
@@ -58,7 +59,7 @@ def _drop(path: Path, rng) -> None:
 
 DAMAGE: dict[tuple[str, str], Callable] = {
     (how, what): damage
-    for what in ("shard", "index", "data file", "checkpoint")
+    for what in ("shard", "index", "data file", "sweep's checkpoint", "network's checkpoint")
     for how, damage in (("flip", _flip), ("cut", _cut), ("swap", _swap), ("double", _double),
                         ("drop", _drop))
 }  # fmt: skip
@@ -70,10 +71,7 @@ def outcome_of(how: str, what: str, folder: Path, rng) -> tuple[str, str]:
     copy = folder / "copy"
     shutil.rmtree(copy, ignore_errors=True)
     copy.mkdir()
-    path, look = _COPIES[what](folder, copy, rng)
-    before = look()
-    if not path.exists():  # a checkpoint that was used up
-        path, look = _COPIES[what](folder, copy, rng)
+    path, before, look = _COPIES[what](folder, copy, rng)
     DAMAGE[how, what](path, rng)
     try:
         same = look() == before
@@ -89,7 +87,8 @@ def _stored(folder: Path, copy: Path, rng, pattern: str):
         if book.parent.name in KINDS:
             whole.add(list(Record(book, indexed=True)), book.parent.name)
     paths = sorted((copy / "book").glob(pattern))
-    return paths[int(rng.integers(len(paths)))], lambda: contents(copy / "book")
+    path = paths[int(rng.integers(len(paths)))]
+    return path, contents(copy / "book"), lambda: contents(copy / "book")
 
 
 def _moments(folder: Path, copy: Path, rng):
@@ -101,21 +100,37 @@ def _moments(folder: Path, copy: Path, rng):
         kept_moments.cache_clear()
         return {name: moments.xx.tobytes() for name, moments in kept_moments(path).items()}
 
-    return path, look
+    return path, look(), look
 
 
-def _checkpoint(folder: Path, copy: Path, rng):
-    piece, *_ = Spec.cut(SWEEP.specs())
+def _checkpoint(folder: Path, copy: Path, rng, kind: str):
+    piece = _piece(kind)
     path = copy / compute.checkpoint(piece)
-    training = Training(piece)
-    training.recorder.run(3_000)
-    compute.save(path, piece, training)
-    return path, lambda: [row.numbers() for row in compute.run_piece(piece, copy)[0]]
+    session = type(piece[0]).session(piece)
+    session.recorder.run(3_000) if kind == "sweep" else session.training.advance(6)
+    compute.save(path, piece, session)
+    return path, _undisturbed(kind), lambda: _numbers(piece, copy)
+
+
+@lru_cache
+def _undisturbed(kind: str) -> list[str]:
+    with tempfile.TemporaryDirectory() as folder:
+        return _numbers(_piece(kind), Path(folder))
+
+
+def _piece(kind: str) -> list[Work]:
+    works = EXPERIMENTS[kind].specs()
+    return type(works[0]).cut(works)[0]
+
+
+def _numbers(piece: list[Work], folder: Path) -> list[str]:
+    return [row.numbers() for row in compute.run_piece(piece, folder)[0]]
 
 
 _COPIES: dict[str, Callable] = {
     "shard": partial(_stored, pattern="*/*.parquet"),
     "index": partial(_stored, pattern="index.csv"),
     "data file": _moments,
-    "checkpoint": _checkpoint,
+    "sweep's checkpoint": partial(_checkpoint, kind="sweep"),
+    "network's checkpoint": partial(_checkpoint, kind="network"),
 }

@@ -17,7 +17,7 @@ from report.experiments.convolutional import Convolution, Figure
 from report.experiments.sweeps import Sweep
 from report.experiments.tasks import Outcome, Task, Tasks
 
-__all__ = ["EXPERIMENTS", "KINDS", "SWEEP", "recording"]
+__all__ = ["EXPERIMENTS", "KINDS", "beside", "here", "recording"]
 
 
 @dataclass(frozen=True)
@@ -71,9 +71,35 @@ def recording() -> None:
     folder, kind, workers = sys.argv[1:]
     os.environ.pop("CI", None)
     record.COMMITTED, compute.CHECKPOINT = Path(folder) / "book", 0.2
-    source = EXPERIMENTS[kind]
     try:
-        compute.compute(source.specs(), kind, workers=int(workers), progress=False)
-        compute.promote(source)
+        _record(kind, int(workers))
     except DiskError as error:
         sys.exit(str(error))
+
+
+def here(folder: Path, kind: str) -> None:
+    """The same in this process. Raises `DiskError`."""
+    before = os.environ.copy(), record.COMMITTED
+    os.environ.pop("CI", None)
+    os.environ["ACCEL_CACHE"] = str(folder / "cache")
+    record.COMMITTED = folder / "book"
+    record.committed.cache_clear()
+    try:
+        _record(kind, workers=1)
+    finally:
+        os.environ.clear()
+        os.environ.update(before[0])
+        record.COMMITTED = before[1]
+        record.committed.cache_clear()
+
+
+def beside(folder: str, kind: str) -> None:
+    """The same in a process of its own that has imported everything."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # it says that it waits
+    here(Path(folder), kind)
+
+
+def _record(kind: str, workers: int) -> None:
+    source = EXPERIMENTS[kind]
+    compute.compute(source.specs(), kind, workers=workers, progress=False)
+    compute.promote(source)

@@ -14,8 +14,8 @@ def own_cache(tmp_path, monkeypatch):
 
 
 def test_a_small_campaign_loses_nothing_and_misses_nothing():
-    table = campaign(kills=2, corruptions=20, kinds=("sweep",))
-    assert table.tried.sum() == 2 + 2 + 20
+    table = campaign(kills=2, corruptions=25, kinds=("sweep",))
+    assert table.tried.sum() == 2 + 4 + 25
     assert not table[["unnoticed", "lost", "processes left"]].to_numpy().any(), table.to_string()
     assert (table["made good"] + table.detected == table.tried).all()
 
@@ -35,7 +35,7 @@ def test_what_nobody_checks_goes_unnoticed(how, outcome, tmp_path, monkeypatch):
                 raise corruptions.RecordError("gone")
             return path.read_bytes()
 
-        return path, look
+        return path, look(), look
 
     monkeypatch.setitem(corruptions._COPIES, "shard", unchecked)
     found, _ = corruptions.outcome_of(how, "shard", tmp_path, np.random.default_rng(0))
@@ -46,7 +46,7 @@ def test_the_command_fails_where_something_is_lost(monkeypatch, capsys, tmp_path
     tally = Tally()
     tally.add("SIGKILL", "sweep", "made good", "the next recording")
     tally.add("SIGKILL", "sweep", "lost", left=2)
-    monkeypatch.setattr("report.campaign.campaign", lambda kills, corruptions: tally.table())
+    monkeypatch.setattr("report.campaign.campaign", lambda kills, corruptions, keep: tally.table())
     out = tmp_path / "table.csv"
     assert main(["campaign", "--kills", "2", "--out", str(out)]) == 1
     assert out.read_text().splitlines()[1] == "SIGKILL,sweep,2,1,0,the next recording,0,1,2"
