@@ -45,13 +45,14 @@ help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
 
 environment: $(READY)  ## .venv with the pinned packages and this library
-$(READY): requirements.txt pyproject.toml report/pyproject.toml
+$(READY): requirements.txt requirements-hashes.txt pyproject.toml report/pyproject.toml
 	@$(or $(PYTHON),false) -c '$(new_enough)' || { echo "Python 3.11 or newer is needed;" \
 	  "name it with 'make PYTHON=/path/to/python3 ...'"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@mkdir -p build
 	@echo "installing the pinned packages into .venv"
-	@{ $(BIN)/python -m pip install --requirement requirements.txt && \
+	@{ $(BIN)/python -m pip install --require-hashes --requirement requirements-hashes.txt && \
+	  $(BIN)/python -m pip install --requirement requirements.txt && \
 	  $(BIN)/python -m pip install --no-deps --no-build-isolation --editable . --editable report; } \
 	  >build/install.log 2>&1 || { tail -n 30 build/install.log; \
 	  echo "make: the packages could not be installed; the whole log: build/install.log"; exit 1; }

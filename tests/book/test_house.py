@@ -2,6 +2,7 @@
 
 import ast
 import importlib.metadata as metadata
+import re
 import shutil
 import subprocess
 import sys
@@ -46,6 +47,20 @@ def test_every_requirement_is_pinned_and_installed_at_its_pin():
         (version,) = pin.specifier
         assert version.operator == "==" and "*" not in version.version, pin
         assert pin.specifier.contains(metadata.version(name)), f"{name}: run `make environment`"
+
+
+def test_what_make_installs_are_the_pins_each_with_its_hashes():
+    hashed = {}
+    for line in read("requirements-hashes.txt").replace("\\\n", "").split("\n"):
+        if line and not line.startswith("#"):
+            pin, *hashes = line.split()
+            hashed[canonicalize_name(Requirement(pin).name)] = pin
+            assert hashes and all(re.fullmatch("--hash=sha256:[0-9a-f]{64}", h) for h in hashes), (
+                pin
+            )
+    wanted = {name: str(pin.specifier) for name, pin in pins().items() if name != "torch"}
+    assert {name: str(Requirement(pin).specifier) for name, pin in hashed.items()} == wanted
+    assert "--require-hashes --requirement requirements-hashes.txt" in read("Makefile")
 
 
 def test_pins_satisfy_pyproject():
@@ -224,7 +239,13 @@ def small_house(tmp_path):
     tmp_path = tmp_path / "mit Lücke"
     tmp_path.mkdir()
     (tmp_path / "report").mkdir()
-    for name in ("Makefile", "requirements.txt", "pyproject.toml", "report/pyproject.toml"):
+    for name in (
+        "Makefile",
+        "requirements.txt",
+        "requirements-hashes.txt",
+        "pyproject.toml",
+        "report/pyproject.toml",
+    ):
         shutil.copy2(ROOT / name, tmp_path / name)
     (tmp_path / ".venv").symlink_to(ROOT / ".venv")
     # never this environment's own stamp: an old one would install this small house into it

@@ -20,7 +20,14 @@ def clone(folder, *more):
     """What `make book` needs of this project but for the chapters, and these files and folders, in
     a folder, with the environment of this one."""
     ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
-    for name in (*NEEDED, "Makefile", "requirements.txt", "pyproject.toml", *more):
+    for name in (
+        *NEEDED,
+        "Makefile",
+        "requirements.txt",
+        "requirements-hashes.txt",
+        "pyproject.toml",
+        *more,
+    ):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         if (ROOT / name).is_dir():
             shutil.copytree(ROOT / name, folder / name, ignore=ignored, dirs_exist_ok=True)
