@@ -53,8 +53,8 @@ def connected(address: str) -> Iterator[None]:
         client = Client(address, timeout=WAIT, set_as_default=False)
     except (OSError, ValueError) as error:
         raise ClusterError(
-            f"no scheduler answers at {address!r}: start one with `dask scheduler --host "
-            "ADDRESS`, an address that others cannot reach, and give the one that it prints, such as "
+            f"no scheduler answers at {address!r}: start one with `dask scheduler --host ADDRESS`, "
+            "an address that others cannot reach, and give the one that it prints, such as "
             "tcp://10.0.0.1:8786"
         ) from error
     with client:

@@ -17,7 +17,7 @@ import pytest
 
 from accel_core.datasets import DataUnavailable
 from accel_core.rules import Adam, GradientDescent
-from report import cluster, compute, record
+from report import cluster, compute, paths, record
 from report.__main__ import main
 from report.experiments import Spec, Sweep
 
@@ -162,6 +162,15 @@ def test_what_a_cluster_lacks_is_named_with_its_remedy(scheduler, monkeypatch, c
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, "distributed", None)
         refused("needs the package distributed.*pip install 'accel-core.cluster.'")
+
+
+def test_the_page_starts_no_scheduler_that_everybody_reaches():
+    commands = [
+        line
+        for line in (paths.BOOK / "run-it-yourself.md").read_text(encoding="utf8").splitlines()
+        if line.startswith("dask scheduler")
+    ]
+    assert commands and all("--host 10." in it and "--no-dashboard" in it for it in commands)
 
 
 def test_workers_without_the_data_say_so(scheduler, tmp_path):
