@@ -1,8 +1,10 @@
 """Accidents on purpose: a small campaign finds nothing lost, unnoticed or left behind."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from report import paths
 from report.__main__ import main
 from report.campaign import Tally, campaign, corruptions
 
@@ -50,3 +52,11 @@ def test_the_command_fails_where_something_is_lost(monkeypatch, capsys, tmp_path
     out = tmp_path / "table.csv"
     assert main(["campaign", "--kills", "2", "--out", str(out)]) == 1
     assert out.read_text().splitlines()[1] == "SIGKILL,sweep,2,1,0,the next recording,0,1,2"
+
+
+def test_the_page_s_campaign_lost_nothing_and_its_sentence_counts_it():
+    table = pd.read_csv(paths.DATA / "campaign.csv")
+    assert not table[["unnoticed", "lost", "processes left"]].to_numpy().any()
+    assert (table["made good"] + table.detected == table.tried).all()
+    page = (paths.BOOK / "accidents.md").read_text(encoding="utf8")
+    assert f"**In short:** {table.tried.sum():,} accidents, none of which lost a run" in page
