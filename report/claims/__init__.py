@@ -12,6 +12,7 @@ from report.claims.base import (
     OUTCOMES,
     REPRODUCED,
     SOURCES,
+    UNDECIDED,
     UNTESTED,
     Claim,
     MissingRuns,
@@ -19,8 +20,8 @@ from report.claims.base import (
     Verdict,
 )
 
-__all__ = ["CLAIMS", "CONDITION", "NOT_REPRODUCED", "OUTCOMES", "REPRODUCED", "SOURCES", "UNTESTED",
-           "Claim", "MissingRuns", "Runs", "Verdict", "table"]  # fmt: skip
+__all__ = ["CLAIMS", "CONDITION", "NOT_REPRODUCED", "OUTCOMES", "REPRODUCED", "SOURCES",
+           "UNDECIDED", "UNTESTED", "Claim", "MissingRuns", "Runs", "Verdict", "table"]  # fmt: skip
 
 
 def _assembled(*chapters: Iterable[Claim]) -> tuple[Claim, ...]:
@@ -42,12 +43,12 @@ CLAIMS = _assembled(*(module.CLAIMS for module in _MODULES if hasattr(module, "C
 def table(
     runs: Mapping[str, pd.DataFrame] | Runs, claims: Iterable[Claim] = CLAIMS
 ) -> pd.DataFrame:
-    """One row per claim: its words (id, source, place, sentence, chapter, asks), and its verdict
-    (outcome, condition, evidence, a mapping).
+    """One row per claim: its words (id, source, place, sentence, chapter, asks, repeats), and its
+    verdict (outcome, condition, evidence, a mapping).
 
     `runs`: experiment name → run table. Claims whose runs are missing stay, as 'cannot be tested'.
     """
-    told = ("id", "source", "place", "sentence", "chapter", "asks")
+    told = ("id", "source", "place", "sentence", "chapter", "asks", "repeats")
     rows = []
     for claim in claims:
         words = {name: getattr(claim, name) for name in told}

@@ -12,7 +12,7 @@ from report.claims.base import (
     CONDITION,
     NOT_REPRODUCED,
     REPRODUCED,
-    UNTESTED,
+    UNDECIDED,
     MissingRuns,
     Runs,
     Verdict,
@@ -56,7 +56,7 @@ def width_negligible(runs: Runs) -> Verdict:
         raise MissingRuns("no deeper network is in the factorial")
     open_ = len(evidence) - equal - len(failed)
     if not equal + len(failed):
-        return Verdict(UNTESTED, evidence, "every comparison is censored or too wide")
+        return Verdict(UNDECIDED, evidence, "every comparison is censored or too wide")
     words = f"a tenth or more for {'; '.join(failed)}" if failed else ""
     undecided = f"{open_} of {len(evidence)} comparisons are censored or too wide" if open_ else ""
     condition = "; ".join(filter(None, [words, undecided]))

@@ -19,10 +19,12 @@ REPRODUCED = "reproduced"
 CONDITION = "reproduced with a condition"
 #: The outcome of a claim that does not hold.
 NOT_REPRODUCED = "not reproduced"
+#: The outcome of a claim whose evidence is censored, too wide, or exactly on the threshold.
+UNDECIDED = "undecided"
 #: The outcome of a claim that nothing here can test.
 UNTESTED = "cannot be tested"
-#: The four outcomes.
-OUTCOMES = (REPRODUCED, CONDITION, NOT_REPRODUCED, UNTESTED)
+#: The five outcomes, the better first.
+OUTCOMES = (REPRODUCED, CONDITION, UNDECIDED, NOT_REPRODUCED, UNTESTED)
 #: The sources, by the names that claims give them.
 SOURCES = ("paper", "levy-wang", "ava", "blog-2023", "blog-2024", "ours")
 
@@ -43,7 +45,7 @@ class Verdict:
     condition: str = ""
 
     def __post_init__(self) -> None:
-        """Reject an outcome that is none of the four, and a qualified one that does not say how."""
+        """Reject an outcome that is none of the five, and a qualified one that does not say how."""
         if self.outcome not in OUTCOMES:
             raise ValueError(f"outcome = {self.outcome!r}; allowed are {', '.join(OUTCOMES)}")
         if bool(self.condition) == (self.outcome == REPRODUCED):
@@ -69,6 +71,7 @@ class Claim:
     criterion: Criterion = field(repr=False)
     asks: str = ""  # the criterion in words
     otherwise: str = ""  # why the claim fails, where its criterion says only that it does
+    repeats: str = ""  # id of the claim that says the same, and is judged in its place
 
     def __post_init__(self) -> None:
         """Reject a source that is not among these."""
@@ -97,10 +100,12 @@ def claims(name: str, criteria: Mapping[str, Criterion]) -> tuple[Claim, ...]:
     """The claims of `book/claims/NAME.toml`, in its order, each with the criterion of its id.
 
     What stands before the first claim is the default of all. `ValueError` where an id has words
-    and no criterion, or a criterion and no words.
+    and no criterion, or a criterion and no words. A claim that `repeats` another has that one's
+    criterion; one that says why it is `untestable` has none.
     """
     told = tomllib.loads((WORDS / f"{name}.toml").read_text(encoding="utf8"))
     common = {key: told.pop(key) for key in list(told) if isinstance(told[key], str)}
+    criteria = criteria | {id: _other(words) for id, words in told.items() if OTHER & words.keys()}
     if apart := sorted(told.keys() ^ criteria.keys()):
         raise ValueError(
             f"claims {apart} stand either in {name}.toml only or in report/claims/{name}.py only: "
@@ -109,6 +114,23 @@ def claims(name: str, criteria: Mapping[str, Criterion]) -> tuple[Claim, ...]:
     return tuple(
         Claim(id, criterion=criteria[id], **(common | words)) for id, words in told.items()
     )
+
+
+OTHER = {"repeats", "untestable"}  # what may stand in place of a criterion
+
+
+def _other(words: dict[str, str]) -> Criterion:
+    if "untestable" in words:
+        verdict = Verdict(UNTESTED, condition=words.pop("untestable"))
+        return lambda runs: verdict
+
+    def criterion(runs: Runs) -> Verdict:
+        from report.claims import CLAIMS  # only now are all of them there
+
+        (first,) = (claim for claim in CLAIMS if claim.id == words["repeats"])
+        return first.judge(runs)
+
+    return criterion
 
 
 def _accessor(runs: Mapping[str, pd.DataFrame] | Runs) -> Runs:
@@ -151,6 +173,15 @@ def all_or_some(
         return Verdict(REPRODUCED, evidence)
     outcome = NOT_REPRODUCED if 2 * len(failed) > of else CONDITION
     return Verdict(outcome, evidence, f"{words} {between.join(failed)}")
+
+
+def by_majority(held: int, refuted: int, of: int) -> str:
+    """What the counts force, or nothing: not reproduced where half of the comparisons or more are
+    refuted (their whole interval says the opposite), and more than hold; undecided where no more
+    than half hold."""
+    if 2 * refuted >= of and refuted > held:
+        return NOT_REPRODUCED
+    return UNDECIDED if 2 * held <= of else ""
 
 
 def failure(median_holds: bool) -> str:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from accel_core.intervals import Estimate, median_interval
 from accel_core.models import Architecture
-from report.claims import ava, levy_wang
+from report.claims import levy_wang
 from report.claims.base import (
     NOT_REPRODUCED,
     REPRODUCED,
@@ -83,6 +83,15 @@ def other_dynamics(runs: Runs) -> Verdict:
     return _all_below(found, SAME_DIRECTION, "along the gradient:")
 
 
+def along_gradient(runs: Runs) -> Verdict:
+    found = {
+        f"cosine, {key}": median_interval(cell.groupby("seed").cosine.min())
+        for key, cell in _deeper(runs)
+    }
+    failed = [key for key, cosine in found.items() if not cosine.within(lower=SAME_DIRECTION)]
+    return all_or_some(found, failed, len(found), "another direction:")
+
+
 def adam_sometimes(runs: Runs) -> Verdict:
     """One pair of networks would do for "some"; asking for most leaves no need for a correction."""
     evidence = shares(runs, "report", lower, of=ARCHITECTURES, **levy_wang.ADAM_OVER_SGD)
@@ -107,12 +116,7 @@ CLAIMS = claims("blogs", {
     "blog-2023-regularizes": judged(lower, column="held_out_ratio"),
     "blog-2023-smoother": smoother,
     "blog-2023-other-dynamics": other_dynamics,
-    "blog-2023-architecture": levy_wang.width_matters,
-    "blog-2023-data-set": levy_wang.data_sets_disagree,
-    "blog-2024-same-functions": ava.same_functions,
-    "blog-2024-depends": levy_wang.depends,
+    "lw-along-gradient": along_gradient,
     "blog-2024-adam": adam_sometimes,
-    "blog-2024-bursts": levy_wang.bursts,
-    "blog-2024-not-aligned": levy_wang.differs_from_paper,
     "blog-2024-not-wrong": not_wrong,
 })  # fmt: skip

@@ -20,6 +20,7 @@ from report.claims.base import (
     MissingRuns,
     Runs,
     Verdict,
+    by_majority,
     claims,
     failure,
     select,
@@ -60,8 +61,8 @@ def both(runs: Runs, **settings: object) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def judge_speedups(found: Mapping[str, Estimate]) -> Verdict:
-    """Above 1 for every start and target: reproduced. For less than half of the targets above 1
-    even in the median: not reproduced. In between: with a condition."""
+    """Above 1 for every start and target: reproduced. Below 1 for half of the targets or more:
+    not reproduced. No more than half above 1 in the median: undecided. Else with a condition."""
     if not found:
         raise MissingRuns("no run reaches any of the targets")
     median = [name for name, estimate in found.items() if estimate.median_within(lower=1)]
@@ -69,9 +70,10 @@ def judge_speedups(found: Mapping[str, Estimate]) -> Verdict:
     for name, estimate in found.items():
         if not estimate.within(lower=1):
             failed.setdefault(failure(name in median), []).append(name)
-    if 2 * len(median) < len(found):
+    refuted = sum(estimate.high < 1 for estimate in found.values())
+    if outcome := by_majority(len(median), refuted, len(found)):
         words = f"holds for the median start at {len(median)} of {len(found)} targets"
-        return Verdict(NOT_REPRODUCED, found, words)
+        return Verdict(outcome, found, words)
     return with_conditions(found, (f"{how} {', '.join(names)}" for how, names in failed.items()))
 
 

@@ -12,7 +12,9 @@ for a share above one half; that took a coin for a finding, and was tightened wh
 A sentence is
 
 - reproduced, when every instance holds consistently, on the report's split and on drawn ones;
-- not reproduced, when less than half of its instances hold even mostly on the report's split;
+- not reproduced, when half of its instances or more, and more than hold mostly, are refuted on the
+  report's split: the whole interval lies below `CONSISTENT`;
+- undecided, when no more than half hold mostly, and it is not refuted;
 - reproduced with a condition in between; the condition lists what fails.
 
 All instances must hold (intersection–union), so that their number needs no correction; a
@@ -29,11 +31,11 @@ from scipy.stats import binomtest
 from scipy.stats import bootstrap as resampled
 
 from report.claims.base import (
-    NOT_REPRODUCED,
     Criterion,
     MissingRuns,
     Runs,
     Verdict,
+    by_majority,
     select,
     with_conditions,
 )
@@ -72,6 +74,11 @@ class Share:
     def consistent(self) -> bool:
         """Whether the whole interval lies above `CONSISTENT`."""
         return self.bounds[1] > CONSISTENT
+
+    @property
+    def refuted(self) -> bool:
+        """Whether the whole interval lies below `CONSISTENT`."""
+        return self.bounds[2] < CONSISTENT
 
     def __str__(self) -> str:
         share, low, high = self.bounds
@@ -158,9 +165,10 @@ def judge(instances: Instances) -> Verdict:
     own = dict(instances("report"))
     evidence: dict[str, object] = dict(own)
     mostly = sum(found.mostly for found in own.values())
-    if 2 * mostly < len(own):
+    refuted = sum(found.refuted for found in own.values())
+    if 2 * mostly <= len(own):
         words = f"true of most draws in {mostly} of {len(own)} comparisons"
-        return Verdict(NOT_REPRODUCED, evidence, words)
+        return Verdict(by_majority(mostly, refuted, len(own)), evidence, words)
     conditions = _failures("", own)
     for phrase, split in SPLITS.items():
         again = dict(instances(split))

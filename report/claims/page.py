@@ -10,7 +10,15 @@ from html import escape
 import pandas as pd
 
 from accel_core.intervals import Estimate
-from report.claims.base import CONDITION, NOT_REPRODUCED, OUTCOMES, REPRODUCED, SOURCES, UNTESTED
+from report.claims.base import (
+    CONDITION,
+    NOT_REPRODUCED,
+    OUTCOMES,
+    REPRODUCED,
+    SOURCES,
+    UNDECIDED,
+    UNTESTED,
+)
 from report.paths import BOOK, NOTEBOOKS
 
 NAMES = {
@@ -21,7 +29,8 @@ NAMES = {
     "blog-2024": "Wang's blog (2024)",
     "ours": "Our own predictions",
 }
-MARKS = {REPRODUCED: "✓", CONDITION: "◐", NOT_REPRODUCED: "✗", UNTESTED: "?"}
+MARKS = {REPRODUCED: "✓", CONDITION: "◐", UNDECIDED: "~", NOT_REPRODUCED: "✗", UNTESTED: "?"}
+CURVES = "printed curves"  # the row of `summary` that counts them
 SCRIPT = BOOK / "static" / "claims.js"
 
 
@@ -70,12 +79,22 @@ def page(table: pd.DataFrame) -> Page:
 
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:
-    """Count claims: a row per source and one for all, a column per outcome, zeros kept."""
-    counts = pd.crosstab(table.source, table.outcome)
-    counts = counts.reindex(index=[s for s in SOURCES if s in counts.index], columns=OUTCOMES)
-    counts = counts.fillna(0).astype(int).rename(index=NAMES)
-    counts.loc["all"] = counts.sum()
-    return counts.rename_axis(index=None, columns=None)
+    """Count sentences: a row per source, one for all, in which what repeats another sentence counts
+    once, and one for the printed curves; a column per outcome, zeros kept."""
+    curves = table.id.str.contains("-curve-")
+    once = table.repeats.eq("")
+    groups = {NAMES[s]: table.source.eq(s) & ~curves for s in SOURCES if s in set(table.source)}
+    groups |= {CURVES: curves, "all": ~curves & once}
+    return (
+        pd.DataFrame(
+            {
+                name: table[of].outcome.value_counts().reindex(OUTCOMES)
+                for name, of in groups.items()
+            }
+        )
+        .T.fillna(0)
+        .astype(int)
+    )
 
 
 def _entry(row, linked: frozenset[str]) -> str:
@@ -84,6 +103,9 @@ def _entry(row, linked: frozenset[str]) -> str:
         chapter = f'<a href="{chapter}.html">{chapter}</a>'
     condition = f"<p>{escape(row.condition)}</p>" if row.condition else ""
     asks = f"<p><em>Asked:</em> {escape(row.asks)}</p>" if row.asks else ""
+    if row.repeats:
+        first = escape(row.repeats)
+        asks = f'<p><em>Said before:</em> <a href="#{first}">{first}</a>.</p>'
     return (
         f'<details class="claim" id="{escape(row.id)}" data-source="{escape(row.source)}" '
         f'data-outcome="{escape(row.outcome)}"><summary>{MARKS[row.outcome]} '

@@ -7,8 +7,10 @@ starts: every start agrees), holds *for the median* when only the median does, a
 A claim is
 
 - reproduced, when every race holds, in the source's own protocol and in every variant;
-- not reproduced, when fewer than half of its races hold in the source's protocol even for the
-  median start;
+- not reproduced, when half of its races or more are refuted in the source's protocol, and more than
+  hold for the median start: the whole interval of the speed-up lies outside of the claimed range
+  (this error rate was asked for after the runs; before, less than half had to hold);
+- undecided, when no more than half hold for the median start, and it is not refuted;
 - reproduced with a condition in between; the condition lists what fails.
 
 All races must hold for 'reproduced' (intersection–union), so several targets need no correction.
@@ -30,6 +32,7 @@ from report.claims.base import (
     MissingRuns,
     Runs,
     Verdict,
+    by_majority,
     failure,
     select,
     with_conditions,
@@ -68,6 +71,10 @@ class Race:
     def holds(self, gain: Estimate, median: bool = False) -> bool:
         """Whether the interval of the speed-up, or its median, lies inside the claimed range."""
         return (gain.median_within if median else gain.within)(self.lower, self.upper)
+
+    def refuted(self, gain: Estimate) -> bool:
+        """Whether the whole interval of the speed-up lies outside of the claimed range."""
+        return gain.high < self.lower or gain.low > self.upper
 
 
 def depths(p: float, depth: int, over: int, fraction: float, **bounds: float) -> Race:
@@ -135,11 +142,13 @@ def judge(
     table = race_table(frame, races, reach=reach)
     evidence = {str(race): gain for race, gain in zip(table.race, table.speedup, strict=True)}
     held = sum(row.race.holds(row.speedup, median=True) for row in table.itertuples())
-    if held < MAJORITY * len(races):
-        reason = f"holds for the median start in {held} of {len(races)} comparisons"
-        return Verdict(NOT_REPRODUCED, evidence, reason)
+    refuted = sum(row.race.refuted(row.speedup) for row in table.itertuples())
     failed = _failed(table)
     conditions = _phrases(failed)
+    if outcome := by_majority(held, refuted, len(races)):
+        reason = f"holds for the median start in {held} of {len(races)} comparisons"
+        told = [reason] if outcome == NOT_REPRODUCED else [reason, *conditions]
+        return Verdict(outcome, evidence, "; ".join(told))
     edges = {
         row.race.name: edge
         for row in table.itertuples()

@@ -14,7 +14,7 @@ from report.claims.base import (
     CONDITION,
     NOT_REPRODUCED,
     REPRODUCED,
-    UNTESTED,
+    UNDECIDED,
     Runs,
     Verdict,
     claims,
@@ -109,7 +109,7 @@ def two_points(runs: Runs) -> Verdict:
         return Verdict(REPRODUCED, evidence)
     if max(-power.low, power.high) < DECIDES:
         return Verdict(CONDITION, evidence, "by a factor that does not grow as a power of y_1/y_2")
-    return Verdict(UNTESTED, evidence, "undecided: the interval of the gain's exponent is too wide")
+    return Verdict(UNDECIDED, evidence, "the interval of the gain's exponent is too wide")
 
 
 def misprint(runs: Runs) -> tuple[bool, dict]:

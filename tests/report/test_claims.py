@@ -19,6 +19,7 @@ BUDGET = 1_000_000
 RATES = (1e-3, 5e-3, 1e-2)
 ITERATION = made_up_runs.axis(BUDGET)
 HOLDS, CONDITION, FAILS = "reproduced", "reproduced with a condition", "not reproduced"
+OPEN = "undecided"
 
 
 def decay(speed):
@@ -88,44 +89,45 @@ def test_printed_speedups_are_those_that_the_thresholds_were_reasoned_from(share
 
 @pytest.mark.parametrize("name", tuned.CRITERIA)
 def test_the_paper_is_reproduced_by_its_own_figure(name):
-    mixed = name in ("l4-order", "blog-2023-faster")  # ℓ4 early on; ℓ2
-    assert printed_outcome(name, printed_figure()) == (CONDITION if mixed else HOLDS)
+    # order at ℓ4: not early on; faster: at ℓ4 and not at ℓ2, which is half of the comparisons
+    odd = {"l4-order": CONDITION, "blog-2023-faster": OPEN, "blog-2024-universal": FAILS}
+    assert printed_outcome(name, printed_figure()) == odd.get(name, HOLDS)
 
 
 # A table as the paper says reproduces a claim; a plausible other one makes this of it.
 COUNTEREXAMPLES = [
     ("l2-hinders", figure(l2=(1, 1.3, 1.4)), FAILS),
-    ("l2-hinders", figure(l2=(1, 1.3, 0.6)), "not for depth 2 over 1 at ℓ2"),
-    ("l2-hinders", figure(l2=(1, 0.6, 1.3)), "not for depth 3 over 1 at ℓ2"),
+    ("l2-hinders", figure(l2=(1, 1.3, 0.6)), OPEN),  # one depth of two
     ("l2-slightly", figure(l2=(1, 0.15, 0.1)), FAILS),
-    ("l2-slightly", figure(l2=(1, 0.6, 0.15)), "not for depth 3 over 1 at ℓ2"),
+    ("l2-slightly", figure(l2=(1, 0.6, 0.15)), OPEN),
     ("l4-depth2", figure(l4=(1, 0.7, 2.2)), FAILS),
     ("l4-depth3", figure(l4=(1, 1.6, 0.8)), FAILS),
     ("l4-depth3-over-2", figure(l4=(1, 1.6, 1.2)), FAILS),
     ("l4-a-lot", figure(l4=(1, 1.2, 1.3)), FAILS),
-    ("l4-a-lot", figure(l4=(1, 1.3, 2.2)), "not for depth 2 over 1 at ℓ4 (80% of"),
+    ("l4-a-lot", figure(l4=(1, 1.3, 2.2)), OPEN),
     ("loss-decides", figure(l2=(1, 1.6, 2.2)), FAILS),
     ("loss-decides", figure(l2=(1, 1.6, 0.5)), "intervals meet: depth 2 (40% of"),
     ("l2-order", figure(l2=(1, 0.5, 0.6)), FAILS),
     ("l4-order", figure(l4=(1, 2.2, 1.6)), FAILS),
     ("lp-benefits", figure(l4=(1, 0.9, 0.9)), FAILS),
     ("ava-l2", figure(l2=(1, 1.2, 1.3)), FAILS),
-    ("ava-l2", figure(l2=(1, 0.6, 1.3)), "not for depth 3 over 1 at ℓ2 (10%, 20%, 40%, 80%"),
-    ("ava-l4", figure(l4=(1, 1.2, 1.3)), FAILS),
+    ("ava-l2", figure(l2=(1, 0.6, 1.3)), OPEN),
     ("blog-2023-faster", figure(l4=(1, 0.9, 1.1)), FAILS),
-    ("blog-2023-faster", figure(), "not for depth 2 over 1 at ℓ2 (40%, 80% of the budget)"),
-    ("blog-2024-either-way", figure(l4=(1, 1, 0.9)), "not for depth 3 over 1 at ℓ4"),
+    ("blog-2023-faster", figure(), OPEN),  # 4 of 8
+    ("blog-2024-universal", figure(l2=(1, 0.9, 1.3)), FAILS),
+    ("blog-2024-either-way", figure(l4=(1, 1, 0.9)), OPEN),  # 2 of 4
     ("blog-2024-either-way", figure((1, 1.1, 1.1), (1, 0.9, 0.9)), FAILS),
 ]
 
 
 @pytest.mark.parametrize(("name", "curves", "found"), COUNTEREXAMPLES)
 def test_a_plausible_other_outcome_fails_the_claim_or_is_its_condition(name, curves, found):
-    as_said = figure(l2=(1, 1.6, 2.2)) if name == "blog-2023-faster" else figure()
+    both = name in ("blog-2023-faster", "blog-2024-universal")
+    as_said = figure(l2=(1, 1.6, 2.2)) if both else figure()
     assert judge(name, experiments(grid(as_said))).outcome == HOLDS
     verdict = judge(name, experiments(grid(curves)))
-    assert verdict.outcome == (FAILS if found == FAILS else CONDITION)
-    assert found == FAILS or verdict.condition.startswith(found)
+    assert verdict.outcome == (found if found in (FAILS, OPEN) else CONDITION)
+    assert found in (FAILS, OPEN) or verdict.condition.startswith(found)
 
 
 def test_every_claim_about_speed_has_a_counterexample():
@@ -244,8 +246,8 @@ def test_printed_curve_is_judged_after_the_stated_iteration_only(p, depth, after
     [
         (tuned.gains(2, 2, 3, at=tuned.SLIGHT_AT, lower=0.7), FAILS),
         (tuned.gains(4, 2, 3, at=(0.8,), lower=3.0), FAILS),
-        (tuned.gains(4, 2, 3, at=(0.8,), lower=1.9), CONDITION),
-        (tuned.gains(2, 2, 3, upper=0.3), FAILS),
+        (tuned.gains(4, 2, 3, at=(0.8,), lower=1.9), OPEN),
+        (tuned.gains(2, 2, 3, at=(0.4,), upper=0.3), FAILS),
     ],
 )
 def test_another_threshold_is_another_verdict(races, outcome):
@@ -316,7 +318,10 @@ def test_every_id_has_its_words_and_its_criterion(monkeypatch, tmp_path):
     told = [tomllib.loads(path.read_text(encoding="utf8")) for path in WORDS.glob("*.toml")]
     ids = sorted(id for each in told for id, words in each.items() if isinstance(words, dict))
     assert sorted(claim.id for claim in claims.CLAIMS) == ids
-    assert all(claim.asks and claim.sentence and claim.place for claim in claims.CLAIMS)
+    for claim in claims.CLAIMS:
+        assert claim.sentence and claim.place
+        assert claim.asks or claim.repeats in ids or claim.judge({}).outcome == "cannot be tested"
+        assert claim.repeats or claim.asks or claim.judge({}).condition
     monkeypatch.setattr(base, "WORDS", tmp_path)
     (tmp_path / "small.toml").write_text('source = "ours"\n[a]\n[b]\n')
     for criteria in ({"a": None}, {"a": None, "b": None, "c": None}):
@@ -332,6 +337,42 @@ def test_a_criterion_that_says_only_whether_takes_the_reason_from_the_words():
         return claims.Claim(*words, lambda runs: (holds, {"n": 1}), otherwise="no").judge({})
 
     assert (verdict(True).outcome, verdict(False).condition) == (HOLDS, "no")
+
+
+def test_what_repeats_a_claim_has_its_verdict_and_what_is_untestable_its_reason(
+    monkeypatch, tmp_path
+):
+    monkeypatch.setattr(base, "WORDS", tmp_path)
+    words = 'source = "ours"\nplace = ""\nsentence = ""\nchapter = ""\n'
+    more = '[a]\nrepeats = "tuned-l4-a-lot"\n[b]\nuntestable = "nothing is left"\n'
+    (tmp_path / "small.toml").write_text(words + more, encoding="utf8")
+    again, never = base.claims("small", {})
+    runs = experiments(grid(figure()))
+    assert again.judge(runs) == judge("l4-a-lot", runs)
+    assert never.judge(runs).condition == "nothing is left"
+
+
+@pytest.mark.parametrize(
+    ("held", "refuted", "of", "outcome"),
+    [
+        (4, 4, 8, OPEN),
+        (5, 3, 8, ""),
+        (3, 5, 8, FAILS),
+        (3, 4, 8, FAILS),
+        (3, 3, 8, OPEN),
+        (0, 0, 3, OPEN),
+    ],
+)
+def test_exactly_on_the_threshold_or_too_wide_is_undecided(held, refuted, of, outcome):
+    assert base.by_majority(held, refuted, of) == outcome
+
+
+def test_a_race_whose_intervals_say_neither_is_undecided():
+    frame = grid(figure(l4=(1, 0.9, 1)), jitter=0)
+    # two starts of depth 2 are far ahead: the median start is behind, its interval reaches above 1
+    ahead = (frame.p == 4) & (frame.depth == 2) & (frame.seed < 2)
+    frame.loc[ahead, "distance"] = frame[ahead].distance.map(lambda d: d / 5)
+    assert judge("l4-depth2", experiments(frame)).outcome == OPEN
 
 
 def test_verdicts_and_sources_are_checked():

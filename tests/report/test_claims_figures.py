@@ -7,7 +7,7 @@ from made_up_runs import PRINTED, axis, judge, printed_on, run, table
 
 from accel_core.initializers import NearZero
 from report.claims import CLAIMS, emulation, explicit, identity, races
-from report.claims.base import CONDITION, NOT_REPRODUCED, REPRODUCED, UNTESTED
+from report.claims.base import CONDITION, NOT_REPRODUCED, REPRODUCED, UNDECIDED, UNTESTED
 from report.experiments import experiment
 
 BUDGETS = {"fig3": 250_000, "fig5_explicit": 1_000_000, "fig5_adam": 200_000, "fig6": 100_000}
@@ -65,13 +65,14 @@ def printed():
 
 
 OWN = [c.id for c in CLAIMS if c.id.split("-")[0] in ("emulation", "explicit", "identity")]
-LATE_ONLY = ("explicit-adadelta", "explicit-ava-optimizers")  # in print, too
+# in print depth 3 is ahead of AdaDelta late only: one comparison of two, three of four
+LATE_ONLY = {"explicit-adadelta": UNDECIDED, "explicit-ava-optimizers": CONDITION}
 
 
 @pytest.mark.parametrize("id", OWN)
 def test_the_printed_figures_reproduce_what_they_show(id, printed):
     verdict = judge(id, printed)
-    assert verdict.outcome == (CONDITION if id in LATE_ONLY else REPRODUCED), verdict.condition
+    assert verdict.outcome == LATE_ONLY.get(id, REPRODUCED), verdict.condition
     assert judge(id, {}).outcome == UNTESTED
 
 
@@ -159,26 +160,29 @@ COUNTEREXAMPLES = [
     (lambda name, model, values: np.ones_like(values), "emulation-same", NOT_REPRODUCED),
     # `table` has three times the curve at the rate below the stated one
     (times(1 / 3, "width1"), "emulation-curve-l4-depth3-width1", CONDITION),
-    (become(ADAGRAD, of=DEEP), "explicit-adagrad", NOT_REPRODUCED),
+    (become(ADAGRAD, of=DEEP), "explicit-adagrad", UNDECIDED),  # equally fast
+    (become(ADAGRAD, of=DEEP, factor=0.9), "explicit-adagrad", NOT_REPRODUCED),
     (become(ADADELTA, of=DEEP, factor=0.3), "explicit-adadelta", NOT_REPRODUCED),
     (become(ADADELTA, of=DEEP, factor=0.3), "explicit-abstract", REPRODUCED),
-    (become(ADADELTA, of=DEEP, factor=0.3), "explicit-ava-optimizers", CONDITION),
+    (become(ADADELTA, of=DEEP, factor=0.3), "explicit-ava-optimizers", UNDECIDED),
     (become(ADADELTA, ADAGRAD, of=DEEP, factor=0.3), "explicit-abstract", NOT_REPRODUCED),
-    (become("adam_depth2", of="adam_depth1"), "explicit-adam", CONDITION),
-    (become("adam_depth2", "adam_depth3", of="adam_depth1"), "explicit-adam", NOT_REPRODUCED),
+    (become("adam_depth2", of="adam_depth1"), "explicit-adam", UNDECIDED),
+    (become("adam_depth2", "adam_depth3", of="adam_depth1", factor=1.1), "explicit-adam",
+     NOT_REPRODUCED),
     (become("adam_depth2", "adam_depth3", of="adam_depth1", factor=0.9), "explicit-adam-a-lot",
      NOT_REPRODUCED),
-    (become("adam_depth3", of="adam_depth2", factor=1.1), "explicit-adam-order", CONDITION),
+    (become("adam_depth3", of="adam_depth2", factor=1.1), "explicit-adam-order", UNDECIDED),
     (times(10**0.06, DEEP), "explicit-curve-gd-depth3", NOT_REPRODUCED),
     (times(10**0.04, DEEP), "explicit-curve-gd-depth3", REPRODUCED),
     (become("depth8", of="depth1"), "identity-depth8-fails", NOT_REPRODUCED),
     (left(0.89), "identity-depth8-fails", NOT_REPRODUCED),
     (left(0.91), "identity-depth8-fails", REPRODUCED),
     (become("depth8_identity", of="depth8"), "identity-rescues-depth8", NOT_REPRODUCED),
-    (become("depth4", of="depth4_identity"), "identity-over-near-zero", NOT_REPRODUCED),
-    (become("depth4_identity", of="depth1"), "identity-depth4", NOT_REPRODUCED),
-    (become("depth8_identity", of="depth1"), "identity-depth8", NOT_REPRODUCED),
-    (become("depth8_identity", of="depth4_identity"), "identity-deeper", NOT_REPRODUCED),
+    (become("depth4", of="depth4_identity", factor=0.9), "identity-over-near-zero", NOT_REPRODUCED),
+    (become("depth4_identity", of="depth1", factor=1.1), "identity-depth4", NOT_REPRODUCED),
+    (become("depth8_identity", of="depth1", factor=1.1), "identity-depth8", NOT_REPRODUCED),
+    (become("depth8_identity", of="depth4_identity", factor=1.1), "identity-deeper",
+     NOT_REPRODUCED),
     (times(10**0.06, "depth1"), "identity-curve-depth1", NOT_REPRODUCED),
 ]  # fmt: skip
 

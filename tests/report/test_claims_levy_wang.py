@@ -10,7 +10,7 @@ from made_up_runs import judge
 
 from report import claims
 from report.claims import ava, draws
-from report.claims.base import CONDITION, NOT_REPRODUCED, REPRODUCED, UNTESTED
+from report.claims.base import CONDITION, NOT_REPRODUCED, REPRODUCED, UNDECIDED, UNTESTED
 from report.claims.draws import ARCHITECTURES, DATASETS, DEEPER, DRAWS, SINGLE, Share
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -212,6 +212,25 @@ def test_thresholds_of_shares():
     assert [Share(k, 100).consistent for k in (80, 86, 90)] == [False, False, True]
 
 
+def shares_of(*true):
+    return {str(i): Share(successes, 100) for i, successes in enumerate(true)}
+
+
+@pytest.mark.parametrize(
+    ("true", "wanted"),
+    [
+        ((95, 95, 95, 50), CONDITION),
+        ((95, 95, 50, 50), UNDECIDED),  # exactly on the threshold
+        ((95, 50, 50, 50), NOT_REPRODUCED),
+        ((95, 58, 75, 75), CONDITION),
+    ],
+)
+def test_half_of_the_comparisons_decide_nothing(true, wanted):
+    assert draws.judge(lambda split: shares_of(*true)).outcome == wanted
+    wide = {key: Share(3, 5) for key in "abcd"}  # too few draws to say either
+    assert draws.judge(lambda split: wide).outcome == UNDECIDED
+
+
 def test_bursts_of_the_single_layer_are_a_condition(theirs):
     frame = theirs.copy()
     frame.loc[frame.depth.eq(1) & frame.start.eq("near_zero"), "rise"] = 3.0
@@ -343,7 +362,7 @@ def test_width():
 def test_a_width_that_is_out_of_reach_decides_nothing():
     frame = crossed()
     frame.loc[frame.width.gt(1), "low"], frame.loc[frame.width.gt(1), "high"] = 0.0, np.inf
-    assert outcome("ava-width", walk_factorial=frame) == UNTESTED
+    assert outcome("ava-width", walk_factorial=frame) == UNDECIDED
     frame.loc[frame.budget.eq(100), ["low", "high"]] = crossed()[["low", "high"]]
     verdict = verdict_of("ava-width", walk_factorial=frame)
     assert verdict.outcome == CONDITION  # what can be compared is equal

@@ -83,12 +83,15 @@ def test_entries_stand_under_their_sources():
         assert {entry.get("data-source") for entry in part.iter("details")} == {source}
 
 
-def test_summary_counts_every_claim_once():
-    counts = summary(JUDGED)
+def test_summary_counts_sentences_once_and_curves_apart():
+    more = table({}, [fixed("a-curve-b", "paper", "undecided", "half of it")])
+    again = JUDGED[JUDGED.id.eq("two")].assign(id="four", source="ava", repeats="two")
+    counts = summary(pd.concat([JUDGED, more, again], ignore_index=True))
     assert counts.columns.tolist() == list(OUTCOMES)
-    assert counts.loc["Arora, Cohen, Hazan (2018)"].tolist() == [1, 0, 1, 0]
-    assert counts.loc["Ava (2024)"].tolist() == [0, 1, 0, 0]
-    assert counts.loc["all"].tolist() == [1, 1, 1, 0]
+    assert counts.loc["Arora, Cohen, Hazan (2018)"].tolist() == [1, 0, 0, 1, 0]
+    assert counts.loc["Ava (2024)"].tolist() == [0, 1, 0, 1, 0]
+    assert counts.loc["printed curves"].tolist() == [0, 0, 1, 0, 0]
+    assert counts.loc["all"].tolist() == [1, 1, 0, 1, 0]
 
 
 def entry(runs, id):

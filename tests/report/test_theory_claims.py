@@ -6,7 +6,7 @@ from accel_core import imbalance, theory
 from accel_core.theory import circulation, layers, preconditioning
 from accel_core.theory import warmup as warmup_module
 from report import theory_checks
-from report.claims import CONDITION, NOT_REPRODUCED, REPRODUCED, UNTESTED
+from report.claims import CONDITION, NOT_REPRODUCED, REPRODUCED, UNDECIDED
 from report.claims import theory as claims
 
 VERDICTS = {
@@ -80,7 +80,7 @@ def _rows(gain):
         (lambda ratio, i: (1 + 0.1 * i) * ratio, REPRODUCED),
         (lambda ratio, i: 0.7, NOT_REPRODUCED),
         # neither a power nor shown to be none: slopes from −1 to 1
-        (lambda ratio, i: 3 * ratio ** (i - 1.0) * 32 ** (1 - i / 2), UNTESTED),
+        (lambda ratio, i: 3 * ratio ** (i - 1.0) * 32 ** (1 - i / 2), UNDECIDED),
     ],
 )
 def test_two_points_tells_a_power_from_a_factor_and_from_what_is_not_known(
