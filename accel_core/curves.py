@@ -62,7 +62,8 @@ def _crossing(iteration, distance, target: float, after: int | None) -> Crossing
         return Crossing(float(iteration[0]), float(iteration[0]), float(iteration[0]))
     start, end = iteration[after - 1], iteration[after]
     d0, d1 = _log(distance[after - 1 : after + 1])
-    share = (d0 - math.log(target)) / (d0 - d1)
+    # two distances may have one logarithm
+    share = (d0 - math.log(target)) / (d0 - d1) if d0 > d1 else 1.0
     crossing = (end / start) ** share * start if start > 0 else share * end
     return Crossing(float(crossing), float(start), float(end))
 

@@ -289,14 +289,15 @@ def test_nbval_passes_stored_outputs(stored):
     assert done.returncode == 0, done.said
 
 
-@pytest.mark.parametrize(("value", "passes"), [("1.2000000000000003", True), ("1.2001", False)])
-def test_nbval_names_the_cell_whose_stored_number_was_changed(stored, value, passes):
+@pytest.mark.parametrize("value", ["1.2000000000000003", "1.2001"])
+def test_nbval_names_the_cell_whose_stored_number_was_changed(stored, value):
+    """In a last bit too: a number whose bits a processor decides must not be printed that long."""
     text = stored.read_text("utf8")
     assert text.count("1.2000000000000002") == 1
     stored.write_text(text.replace("1.2000000000000002", value), "utf8")
     done = nbval(stored)
-    assert (done.returncode == 0) == passes
-    assert ("Cell 2" in done.said and value in done.said) != passes
+    assert done.returncode != 0
+    assert "Cell 2" in done.said and value in done.said
 
 
 def test_outputs_of_another_text_are_refused(stored, tmp_path):
