@@ -94,12 +94,23 @@ def same_test(runs: Runs) -> Verdict:
     return Verdict(REPRODUCED, evidence)
 
 
+def _decided(runs: Runs) -> pd.DataFrame:
+    table = select(runs("survey"), share=SHARE)
+    low, high = (np.array([getattr(s, end) for s in table.speedup]) for end in ("low", "high"))
+    return table.assign(fast=low > 1, half_a=table.dataset.isin(HALF_A))[(low > 1) | (high < 1)]
+
+
+def limit(runs: Runs) -> float:
+    """The speed-up predicted by the flow from which on "faster" is said: best on `HALF_A`."""
+    own = _decided(runs)[lambda t: t.half_a]
+    limits = np.sort(own.flow.to_numpy())
+    return float(limits[np.argmin([np.sum((own.flow > each) != own.fast) for each in limits])])
+
+
 def decided(runs: Runs) -> pd.DataFrame:
     """Every decided cell, of all budgets and with outlying rows left out, too: `fast`, `half_a`,
     and what each of `PREDICTORS` says."""
-    table = select(runs("survey"), share=SHARE)
-    low, high = (np.array([getattr(s, end) for s in table.speedup]) for end in ("low", "high"))
-    table = table.assign(fast=low > 1, half_a=table.dataset.isin(HALF_A))[(low > 1) | (high < 1)]
+    table = _decided(runs)
     own = table[table.half_a]
     features = np.column_stack([
         np.ones(len(table)), table.p - 3, table.depth - 2.5, np.log10(table.iterations) - 3,
@@ -110,13 +121,11 @@ def decided(runs: Runs) -> pd.DataFrame:
     def cost(w):  # of the logistic regression, a little shrunk
         return np.logaddexp(0, -sign * (features[table.half_a] @ w)).sum() + 0.5 * w[1:] @ w[1:]
 
-    limits = np.sort(own.flow.to_numpy())
-    wrong = [np.sum((own.flow > limit) != own.fast) for limit in limits]
     return table.assign(
         majority=own.fast.mean() > 0.5,
         features=features @ minimize(cost, np.zeros(features.shape[1])).x > 0,
         map=table["map"] > 1,
-        flow_fitted=table.flow > limits[int(np.argmin(wrong))],
+        flow_fitted=table.flow > limit(runs),
         flow=table.flow > 1,
     )
 
