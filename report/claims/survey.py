@@ -1,4 +1,4 @@
-"""Claims of ours, on real tables: what we expected before the survey was computed.
+"""Predicates of ours, on real tables: what we expected before the survey was computed.
 
 The table `survey` has a row a problem, share of the budget and depth. Judged are the tables as they
 are, at near-zero starts, at the target where one layer is after 40 % of the budget; "most" is said
@@ -18,13 +18,15 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from scipy.optimize import minimize
+from scipy.stats import binomtest
 
-from accel_core.intervals import Estimate, median_interval, share_interval
-from report.claims.base import NOT_REPRODUCED, REPRODUCED, Claim, Runs, Verdict, select
+from accel_core.intervals import Estimate, median_interval
+from report.claims.base import Criterion, Runs, claims, select
 from report.experiments.survey import HALF_A
 
 SHARE, BUDGET = 0.4, 10_000
 SAME = 0.02  # relative: test errors that differ by less are equal
+Found = tuple[bool, dict[str, object]]
 PREDICTORS = ("majority", "features", "map", "flow", "flow_fitted")
 
 
@@ -34,15 +36,18 @@ def cells(runs: Runs, **chosen: object) -> pd.DataFrame:
     return select(runs("survey"), **chosen).set_index("dataset")
 
 
-def most(true: Sequence[bool], otherwise: str) -> Verdict:
-    """Reproduced where it is true of most tables."""
+def most(true: Sequence[bool]) -> Found:
+    """Whether it is true of most tables."""
     true = np.asarray(true, bool)
-    share, low, high = share_interval(int(true.sum()), true.size)
-    evidence = {"tables": int(true.size), "of which": int(true.sum()), "share": share,
-                "low": low, "high": high}  # fmt: skip
-    if low > 0.5:
-        return Verdict(REPRODUCED, evidence)
-    return Verdict(NOT_REPRODUCED, evidence, otherwise)
+    found = binomtest(int(true.sum()), true.size)
+    ends = found.proportion_ci(method="wilson")
+    evidence = {
+        "tables": true.size,
+        "of which": int(true.sum()),
+        "low": ends.low,
+        "high": ends.high,
+    }
+    return ends.low > 0.5, evidence
 
 
 def middle(speed: Estimate) -> float:
@@ -50,48 +55,46 @@ def middle(speed: Estimate) -> float:
     return speed.median_high if speed.median_high <= 1 else speed.median_low
 
 
-def squares_slower(runs: Runs) -> Verdict:
+def squares_slower(runs: Runs) -> Found:
     """At ℓ2 two layers are slower on most tables."""
     speed = cells(runs, p=2.0, depth=2).speedup
-    return most([s.median_high < 1 for s in speed], "it is not slower on most")
+    return most([s.median_high < 1 for s in speed])
 
 
-def fourth_faster(runs: Runs) -> Verdict:
+def fourth_faster(runs: Runs) -> Found:
     """At ℓ4 two layers are faster on most tables."""
     speed = cells(runs, p=4.0, depth=2).speedup
-    return most([s.median_low > 1 for s in speed], "it is not faster on most")
+    return most([s.median_low > 1 for s in speed])
 
 
-def coarse_slower(runs: Runs) -> Verdict:
+def coarse_slower(runs: Runs) -> Found:
     """In a hundred iterations two layers are slower on most tables, at either loss."""
     speed = cells(runs, depth=2, iterations=100).speedup
     slower = [s.median_high < 1 for s in speed]
-    return most(pd.Series(slower, speed.index).groupby(level=0).all(), "not slower on most")
+    return most(pd.Series(slower, speed.index).groupby(level=0).all())
 
 
-def three_no_faster(runs: Runs) -> Verdict:
+def three_no_faster(runs: Runs) -> Found:
     """At ℓ4 three layers are no faster than two on most tables."""
     two, three = (cells(runs, p=4.0, depth=n).value for n in (2, 3))
-    return most(three >= two, "three layers are not slower than two on most")
+    return most(three >= two)
 
 
-def outliers_carry(runs: Runs) -> Verdict:
+def outliers_carry(runs: Runs) -> Found:
     """At ℓ4 two layers gain less once a table's outlying rows are left out, on most tables."""
     without = cells(runs, p=4.0, depth=2, trimmed=True).speedup.map(middle)
     whole = cells(runs, p=4.0, depth=2).speedup.map(middle)[without.index]
-    return most(without < whole, "without them it does not gain less on most")
+    return most(without < whole)
 
 
-def same_test(runs: Runs) -> Verdict:
+def same_test(runs: Runs) -> Found:
     """At equal training loss the held-out loss is one layer's, within 2 %: median over tables."""
     evidence = {}
     for p in (2.0, 4.0):
         ratios = cells(runs, p=p, depth=2).held_out.map(np.nanmedian).dropna()
         found = median_interval(ratios)
         evidence[f"held-out loss over one layer's at ℓ{p:g}"] = found
-        if not found.within(1 - SAME, 1 + SAME):
-            return Verdict(NOT_REPRODUCED, evidence, f"not at ℓ{p:g}")
-    return Verdict(REPRODUCED, evidence)
+    return all(each.within(1 - SAME, 1 + SAME) for each in evidence.values()), evidence
 
 
 def _decided(runs: Runs) -> pd.DataFrame:
@@ -144,37 +147,22 @@ def errors(runs: Runs, better: str, worse: str) -> tuple[dict, tuple[float, floa
     return found, (float(low), float(high))
 
 
-def _beats(better: str, worse: str):
-    def criterion(runs: Runs) -> Verdict:
+def _beats(better: str, worse: str) -> Criterion:
+    def criterion(runs: Runs) -> Found:
         found, (low, high) = errors(runs, better, worse)
-        evidence = found | {"low": low, "high": high}
-        if low > 0:
-            return Verdict(REPRODUCED, evidence)
-        return Verdict(NOT_REPRODUCED, evidence, "the interval over tables includes 0")
+        return low > 0, found | {"low": low, "high": high}
 
     return criterion
 
 
-CLAIMS = tuple(
-    Claim(name, "ours", "prediction", sentence, "34-survey", criterion)
-    for name, sentence, criterion in (
-        ("survey-squares", "At ℓ2, on most real tables, two layers are slower than one.",
-         squares_slower),
-        ("survey-fourth", "At ℓ4, on most real tables, two layers are faster than one.",
-         fourth_faster),
-        ("survey-three", "At ℓ4, on most real tables, three layers are no faster than two.",
-         three_no_faster),
-        ("survey-coarse", "In a hundred iterations two layers are slower at either loss, on most "
-         "real tables.", coarse_slower),
-        ("survey-outliers", "At ℓ4 depth gains less once outlying rows are left out, on most real "
-         "tables that have any.", outliers_carry),
-        ("survey-test", "At equal training loss two layers have one layer's held-out loss.",
-         same_test),
-        ("survey-flow", "On tables that were not fitted the layers' flow errs less than guessing.",
-         _beats("flow_fitted", "majority")),
-        ("survey-features", "On tables that were not fitted the layers' flow errs less than a "
-         "regression on plain features.", _beats("flow_fitted", "features")),
-        ("survey-flow-map", "On tables that were not fitted the layers' flow errs less than the "
-         "map's formula.", _beats("flow", "map")),
-    )
-)  # fmt: skip
+CLAIMS = claims("survey", {
+    "survey-squares": squares_slower,
+    "survey-fourth": fourth_faster,
+    "survey-three": three_no_faster,
+    "survey-coarse": coarse_slower,
+    "survey-outliers": outliers_carry,
+    "survey-test": same_test,
+    "survey-flow": _beats("flow_fitted", "majority"),
+    "survey-features": _beats("flow_fitted", "features"),
+    "survey-flow-map": _beats("flow", "map"),
+})  # fmt: skip
