@@ -47,7 +47,7 @@ def most(true: Sequence[bool]) -> Found:
         "low": ends.low,
         "high": ends.high,
     }
-    return ends.low > 0.5, evidence
+    return bool(ends.low > 0.5), evidence
 
 
 def middle(speed: Estimate) -> float:

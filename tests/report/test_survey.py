@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from accel_core import statistics
+from accel_core import arrival, statistics
 from accel_core.datasets import DataUnavailable, load, standardize
 from accel_core.initializers import NearZero
 from accel_core.intervals import Estimate
@@ -36,9 +36,7 @@ def test_a_tuned_rate_has_neighbours_on_both_sides_and_the_times_are_those_of_th
     runs, table = survey.runs_of(row), survey.survey_table([row])
     assert not table.edge.any()
     for j, target in enumerate(row.arrays["targets"]):
-        again = statistics.speedup(
-            runs, baseline={"depth": 1}, target=target, reach=statistics.arrival
-        )
+        again = statistics.speedup(runs, baseline={"depth": 1}, target=target, reach=arrival)
         assert not again.edge.any() and not again.baseline_edge.any()
         own = table[table.share == survey.SHARES[j]]
         for ours, theirs in zip(again.itertuples(), own.itertuples(), strict=True):
