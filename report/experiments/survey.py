@@ -95,8 +95,8 @@ class _Search:
     """The runs of one problem as they are added."""
 
     def __init__(self, task: Survey):
-        self.task, (X, y, *self.other) = task, task.rows()
-        self.problem = Problem(X, y, task.p)
+        self.task, (X, y, *other) = task, task.rows()
+        self.problem, self.held_out = Problem(X, y, task.p), Problem(*other, task.p)
         self.points = record_points(task.iterations, 12)
         steepest = np.linalg.eigvalsh(single_layer_hessian(self.problem, self.zero))[-1]
         middle = COARSE * round(9 / COARSE * np.log10(1 / steepest))
@@ -170,7 +170,7 @@ class _Search:
         there = arrival(result.iteration, distance, target)
         if result.status != "completed" or not np.isfinite(there.iterations):
             return np.inf, np.nan
-        losses = [self.problem.evaluate(*self.other, W) for W in result.end_to_end]
+        losses = [self.held_out.loss(W) for W in result.end_to_end]
         return there.iterations, np.interp(there.iterations, result.iteration, losses)
 
     def predictions(self, targets: Array, single: Array) -> dict[str, Array]:
