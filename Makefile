@@ -33,7 +33,7 @@ NOTEBOOKS := $(sort $(wildcard notebooks/[0-9][0-9]-*.ipynb))
 TEXTS := $(sort $(wildcard notebooks/[0-9][0-9]-*.md))
 EXECUTED := $(NOTEBOOKS:notebooks/%=book/executed/%)
 # A chapter is executed (profile `paper`, its default) anew when its text, the library, or what is recorded has changed.
-INPUTS := $(READY) $(shell find accel_core report book/data book/record book/reference \
+INPUTS := $(READY) $(shell find accel_core report book/claims book/data book/record book/reference \
 	-type f -not -path '*/__pycache__/*' 2>/dev/null)
 
 # Kernels that start at the same time now and then choose the same port; one of them dies at once.

@@ -125,6 +125,15 @@ class Problem:
         r = self._residual(end_to_end, bias)
         return float(np.mean(np.sum(np.abs(r) ** self.p, axis=1)))
 
+    def evaluate(self, X: Array, y: Array, end_to_end: Array) -> float:
+        """The same loss on other rows, held-out ones say; `end_to_end` as a `Result` has it.
+
+        >>> Problem([[1.0], [2.0]], [1.0, 2.0], p=4).evaluate([[3.0]], [5.0], [[1.0]])
+        16.0
+        """
+        W = np.atleast_2d(end_to_end)
+        return Problem(X, y, self.p).loss(W[:, : self.d], W[:, -1] if W.shape[1] > self.d else None)
+
     def losses(self, ends: Array, bias: bool = False) -> Array:
         """ℓ2 losses (m,) of end-to-end matrices (m, k, d + bias), b in the last column.
 

@@ -55,6 +55,8 @@ def _map_cell(task, row) -> list:
     early, lowest = POINTS <= 1_000, np.arange(len(DEPTHS)) * len(RATES)
     a, b = (each["distance"].reshape(-1, len(POINTS))[lowest][:, early] for each in (kept, now))
     curves = [(f"distance, depth {n}", *pair) for n, *pair in zip(DEPTHS, a, b, strict=True)]
+    if task.dataset == "synthetic" and (task.p, task.condition) == (2.0, 1.0):
+        return curves  # at the optimum after some steps: what is predicted from there is round-off
     return [*curves, ("predicted", kept["predicted"], now["predicted"])]
 
 

@@ -155,3 +155,10 @@ def test_the_citation_box_is_the_file_s_content():
     built = ROOT / "book" / "_build" / "html" / "bibliography.html"
     if built.exists():
         assert "@software" in built.read_text("utf8")
+
+
+def test_other_people_s_actions_are_pinned_by_commit():
+    """A tag can be moved; a commit cannot."""
+    for path in (ROOT / ".github" / "workflows").glob("*.yml"):
+        for used in re.findall(r"uses: (.+)", path.read_text("utf8")):
+            assert used.startswith("./") or re.fullmatch(r"\S+@[0-9a-f]{40}  # v[\d.]+", used), used

@@ -13,7 +13,9 @@ from report import record
 from report.row import SCHEMA, decoded
 
 ROOT = Path(__file__).resolve().parents[2]
-NEEDED = ("accel_core", "report", "book/record", "book/data", "book/reference")
+NEEDED = (
+    "accel_core", "report", "book/claims", "book/record", "book/data", "book/reference",
+)  # fmt: skip
 
 
 def clone(folder, *more):
