@@ -2,20 +2,22 @@
 
 import re
 import shutil
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, TimeoutError
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 WIDTHS = (1440, 768, 360)
 AXE = {"resultTypes": ["violations"], "preload": False}  # it would read style sheets by request
 # What another theme or width can change; the rest is the same page.
 DARK = {"runOnly": ["color-contrast", "link-in-text-block", "scrollable-region-focusable"]}
+REACHABLE = """() => [...document.querySelectorAll("pre")].every(
+  it => it.scrollWidth <= it.clientWidth || it.tabIndex === 0)"""
 FLAGS = [
     "--no-sandbox",  # root, as in containers, has none; the pages are our own
     "--disable-gpu",
@@ -178,7 +180,9 @@ def accessibility(here: Visit, theme: str, width: int) -> list[str]:
     """What axe-core finds serious or critical, in the light or the dark theme."""
     if here.page.viewport_size["width"] != width:
         here.page.set_viewport_size({"width": width, "height": 900})
-        here.page.wait_for_timeout(350)  # the theme makes what scrolls reachable after 300 ms
+        here.page.wait_for_timeout(350)  # the theme makes what scrolls reachable after 300 ms,
+        with suppress(TimeoutError):  # or later on a busy machine; whether it did is axe's to say
+            here.page.wait_for_function(REACHABLE, timeout=10_000)
     here.page.emulate_media(color_scheme=theme)
     here.page.add_style_tag(content="* { transition: none !important }")  # half-way colours
     found = []
