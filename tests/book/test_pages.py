@@ -36,7 +36,7 @@ def test_contents_name_every_chapter_and_every_page_once():
 #: What a reader meets, in this order: the mechanism, the paper's experiments, why, the
 #: replications, beyond the paper. What else there is stands in the appendix.
 ORDER = [("05",), ("20", "21", "22", "23", "24", "26"), ("10", "11", "12", "13", "14", "15", "25"),
-         ("30", "31", "32"), ("33", "50")]  # fmt: skip
+         ("30", "31", "32"), ("33", "34", "50")]  # fmt: skip
 
 
 def test_the_chapters_are_numbered_in_the_order_in_which_the_book_argues():
@@ -130,8 +130,11 @@ def snippets():
 def clone(tmp_path):
     """A folder in which the clone's files are seen, and into which a command may write."""
     for path in ROOT.iterdir():
-        if path.name not in (".git", "build"):
+        if path.name not in (".git", "build", ".venv"):
             (tmp_path / path.name).symlink_to(path)
+    (tmp_path / ".venv").mkdir()  # make refuses another clone's
+    (tmp_path / ".venv" / "bin").symlink_to(ROOT / ".venv" / "bin")
+    (tmp_path / ".venv" / ".ready").touch()
     return tmp_path
 
 
