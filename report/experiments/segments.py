@@ -120,14 +120,20 @@ def _advanced(specs, rows, flats, begins, steps, allowed) -> Iterable[Compared]:
         if i < n:
             batch.place(i, flat)
     curves, ends = [], []
-    for spec, begin in zip(specs, begins, strict=True):
+    left_at = [rows[spec.key].summary["diverged_at"] for spec in specs]
+    for spec, begin, left in zip(specs, begins, left_at, strict=True):
         row = rows[spec.key]
-        times, left = row.series["iteration"].astype(int) - begin, row.summary["diverged_at"]
+        times = row.series["iteration"].astype(int) - begin
         curves.append(dict(zip(times.tolist(), row.series["loss"].tolist(), strict=True)))
-        # what diverges is given the time to do so a little later
-        ends.append(np.inf if left is None else int(left * (1 + LEFT)) + 1 - begin)
+        # what diverges is given the time to do so a little later; what does not, none: beyond its
+        # budget it may diverge beside another's end
+        ends.append(steps if left is None else int(left * (1 + LEFT)) + 1 - begin)
     stops = {t for curve in curves for t in curve if 0 <= t <= steps}
-    stops |= {end for end in ends if end <= steps * (1 + LEFT) + 1}
+    stops |= {
+        end
+        for end, left in zip(ends, left_at, strict=True)
+        if left is not None and end <= steps * (1 + LEFT) + 1
+    }
     moved = np.zeros(n)
     for stop in sorted(stops):
         _nudge(twins)
@@ -145,8 +151,8 @@ def _advanced(specs, rows, flats, begins, steps, allowed) -> Iterable[Compared]:
                 moved[i] = max(moved[i], *(abs(loss / losses[i] - 1) for loss in near))
             if moved[i] > LOST:
                 continue
-            if max(gone) >= 0 or stop == ends[i]:
-                left = rows[spec.key].summary["diverged_at"]
+            left = left_at[i]
+            if max(gone) >= 0 or (stop == ends[i] and left is not None):
                 ours = begins[i] + max(gone) if max(gone) >= 0 else np.inf
                 theirs = np.inf if left is None else left
                 bound = LEFT if np.isfinite(ours + theirs) else 0.0
