@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ from accel_core.training import Run, train
 from report import compute
 from report.experiments.problems import ProblemSpec
 from report.experiments.sweeps import Spec
-from report.experiments.tasks import Outcome, Task, Tasks
+from report.experiments.tasks import NUDGE, Outcome, Task, Tasks
 from report.record import Row
 
 __all__ = ["DEPTHS", "EXPERIMENTS", "Steepness", "steepness"]
@@ -63,6 +63,9 @@ class Steepness(Task):
         series = {"iteration": at.astype(float), "sharpness": np.array(sharpness),
                   "across": across, "along": along}  # fmt: skip
         return Outcome({}, series, {"error": error.ravel(), "spread": spread[::-1]})
+
+    def twin(self) -> Steepness | None:
+        return replace(self, rate=self.rate * (1 + NUDGE)) if self.p == 2 else None
 
     def _recorded(self, run: Run) -> tuple[np.ndarray, np.ndarray]:
         """Iterations from 1,000 on and W_e there, from the record of tuned rates."""

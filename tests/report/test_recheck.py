@@ -1,12 +1,13 @@
 """Computed from nothing, an experiment is the recorded one; what is not, is named."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 
 from report import __main__, compute, experiments, recheck
 from report.experiments import Sweep
+from report.experiments.tasks import NUDGE, Outcome, Task, Tasks
 from report.record import Record, Row
 
 
@@ -86,3 +87,31 @@ def test_what_counts_as_the_recorded_run(row, part, name, value, same):
 def test_a_run_that_the_record_lacks_is_told(row):
     with pytest.raises(KeyError, match=r"the run k .* is not in the record"):
         recheck.compare([row], {})
+
+
+@dataclass(frozen=True)
+class Logistic(Task):
+    """Steps of x ← r x (1 − x): calm at a small rate, chaotic at a large one."""
+
+    rate: float = 3.9
+    steps: int = 30
+
+    def run(self) -> Outcome:
+        x = [0.3]
+        for _ in range(self.steps):
+            x.append(self.rate * x[-1] * (1 - x[-1]))
+        return Outcome({}, {"x": np.array(x)}, {})
+
+    def twin(self):
+        return replace(self, rate=self.rate * (1 + NUDGE))
+
+
+@pytest.mark.parametrize(("steps", "same"), [(20, False), (60, True)])
+def test_what_a_task_amplifies_is_told_from_an_edit(steps, same):
+    """The last value is off by a hundredth: after 60 chaotic steps round-off does that, after 20 it
+    does not."""
+    (row,) = Logistic.session([task := Logistic(steps=steps)]).run(lambda: None)
+    row.series["x"][-1] *= 1.01
+    source = Tasks("logistic", lambda: [task])
+    *_, last = source.again([task], {task.key: row}, None)
+    assert bool(last.deviation <= last.allowed) == same
