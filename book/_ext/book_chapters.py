@@ -1,7 +1,7 @@
 """A Sphinx extension: what a chapter's page gets beside its own text.
 
-- Below each figure, after its caption: its numbers, its runs, its layout for phones.
-- Below each table: the whole of it.
+- At the end of each caption: the figure's numbers, or the whole table. Below a figure: its runs,
+  its layout for phones.
 - At the end: how to run the chapter.
 - `<!-- citation -->` becomes the BibTeX entry of CITATION.cff.
 """
@@ -33,14 +33,14 @@ def with_box(source: str, box: str) -> str:
 
 
 def with_data(source: str, folder: Path, chapter: str) -> str:
-    """The notebook `source` (JSON) with, below each figure and its caption, a link to its numbers
-    and folded away the details of its runs, and below each table a link to the whole of it. All
-    are taken out of the outputs, and written to `folder`."""
+    """The notebook `source` (JSON) with, at the end of each caption, a link to the figure's numbers
+    or the whole table, and below a figure, folded, the details of its runs. All are taken out of
+    the outputs, and written to `folder`."""
     cells, waiting = [], None
     for cell in json.loads(source)["cells"]:
         if waiting:
             caption, cell = _caption(cell)
-            cells += [*([caption] if caption else []), waiting]
+            cells.append(waiting | {"source": ["\n".join([caption, *waiting["source"]]).lstrip()]})
         cells += [cell] if cell else []
         waiting = _offered(cell, len(cells), folder, chapter) if cell else None
     cells += [waiting] if waiting else []
@@ -60,14 +60,13 @@ def _offered(cell: dict, number: int, folder: Path, chapter: str) -> dict | None
     return None
 
 
-def _caption(cell: dict) -> tuple[dict | None, dict | None]:
-    """A text cell as the caption that it begins with, bold, and what follows."""
+def _caption(cell: dict) -> tuple[str, dict | None]:
+    """The caption that a text cell begins with, bold, and the cell with what follows."""
     text = "".join(cell["source"])
     if cell["cell_type"] != "markdown" or not text.startswith("**"):
-        return None, cell
+        return "", cell
     caption, _, rest = text.partition("\n\n")
-    first = cell | {"id": f"{cell.get('id', 'c')}-caption"[-64:], "source": [caption]}
-    return first, (cell | {"source": [rest]} if rest.strip() else None)
+    return caption, (cell | {"source": [rest]} if rest.strip() else None)
 
 
 def _below(offered: dict[str, str], folder: Path, name: str, executed: dict) -> str:
