@@ -91,29 +91,50 @@ def tune(
 
     def crossings(targets) -> pd.Series:
         found = [
-            reach(run.iteration, run.distance, goal).iterations if done else math.inf
-            for run, goal, done in zip(frame.itertuples(), targets, completed, strict=True)
+            reach(at, distance, goal).iterations if done else math.inf
+            for at, distance, goal, done in zip(
+                frame.iteration, frame.distance, targets, completed, strict=True
+            )
         ]
         return pd.Series(found, index=frame.index, dtype=float)
 
     criterion = final.clip(lower=TINY) if target is None else crossings([target] * len(frame))
     if criterion.isna().any():
         raise ValueError(f"{frame.key[criterion.isna()].tolist()}: the final distance is NaN")
-    names = _names(frame)
-    columns = frame.assign(criterion=criterion, final=final, diverged=~completed)
-    columns["sooner"] = crossings(frame.floor) if "floor" in frame else 0.0
+    sooner = crossings(frame.floor) if "floor" in frame else np.zeros(len(frame))
+    columns = {
+        "criterion": np.asarray(criterion), "sooner": np.asarray(sooner),
+        "final": np.asarray(final), "diverged": ~np.asarray(completed),
+        "rate": np.asarray(frame.rate, float), "seed": np.asarray(frame.seed),
+    }  # fmt: skip
     return pd.DataFrame(
-        [
-            (named := dict(zip(names, model, strict=True))) | _tune_one(named, runs)
-            for model, runs in columns.groupby(names, dropna=False)
-        ]
+        named | _tune_one(named, {name: values[rows] for name, values in columns.items()})
+        for named, rows in _models(frame)
     )
 
 
-def _tune_one(model: dict, runs: pd.DataFrame) -> dict:
-    rates, seeds, runs = _grid(model, runs)
+def _models(frame: pd.DataFrame) -> list[tuple[dict, np.ndarray]]:
+    """The models of a run table, in order, each with the positions of its runs (pandas' grouping by
+    a dozen columns takes longer than everything else that tuning does)."""
+    names = _names(frame)
+    found: dict[tuple, list[int]] = {}
+    for position, values in enumerate(zip(*(frame[name].tolist() for name in names), strict=True)):
+        # no value is one value, and the last
+        key = tuple((1, 0) if v is None or v != v else (0, v) for v in values)
+        found.setdefault(key, []).append(position)
+    return [
+        (
+            {n: math.nan if gone else v for n, (gone, v) in zip(names, key, strict=True)},
+            np.array(found[key]),
+        )
+        for key in sorted(found)
+    ]
+
+
+def _tune_one(model: dict, runs: dict[str, np.ndarray]) -> dict:
+    rates, seeds, order = _grid(model, runs["rate"], runs["seed"])
     criterion, sooner, final, diverged = (
-        runs[column].to_numpy().reshape(len(rates), len(seeds))
+        runs[column][order].reshape(len(rates), len(seeds))
         for column in ("criterion", "sooner", "final", "diverged")
     )
     median = np.median(criterion, axis=1)
@@ -238,14 +259,15 @@ def _names(frame: pd.DataFrame) -> list[str]:
     return [*MODEL, *(name for name in MORE if name in frame)]
 
 
-def _grid(model: dict, runs: pd.DataFrame) -> tuple[np.ndarray, list[int], pd.DataFrame]:
-    """Rates, seeds, and the runs in this order; every start must have been run once per rate."""
+def _grid(model: dict, rate: np.ndarray, seed: np.ndarray) -> tuple[np.ndarray, list, np.ndarray]:
+    """Rates, seeds, and the runs' positions in this order; every start must have been run once per
+    rate."""
     name = ", ".join(f"{key}={value}" for key, value in model.items())
-    rates, seeds = np.unique(runs.rate), np.unique(runs.seed).tolist()
-    had = set(zip(runs.rate, runs.seed, strict=True))
-    if len(runs) > len(had):
+    rates, seeds = np.unique(rate), np.unique(seed).tolist()
+    had = set(zip(rate.tolist(), seed.tolist(), strict=True))
+    if len(rate) > len(had):
         raise ValueError(f"{name}: a rate and seed occurs twice; keep one of the runs")
-    missing = [(rate, seed) for rate in rates.tolist() for seed in seeds if (rate, seed) not in had]
+    missing = [(r, s) for r in rates.tolist() for s in seeds if (r, s) not in had]
     if missing:
         raise ValueError(f"{name}: not run, (rate, seed) = {missing}; run or leave out the rate")
-    return rates, seeds, runs.sort_values(["rate", "seed"])
+    return rates, seeds, np.lexsort((seed, rate))
