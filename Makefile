@@ -93,12 +93,15 @@ test: $(READY)  ## every check, slow variants left out
 	@echo "lint";   $(BIN)/ruff check --quiet . && $(BIN)/ruff format --check --quiet .
 	@echo "book";   $(MAKE) book
 	@echo "tests, smoke executions"; $(BIN)/pytest -q -n $(JOBS) --dist worksteal
-	@echo "stored outputs"; $(call NBVAL,$(NOTEBOOKS))
+	@echo "stored outputs, beside what the book has just executed"
+	@PYTHONPATH=tests/support ACCEL_EXECUTED=book/executed $(BIN)/pytest -q -p executed $(COMPARED) $(NOTEBOOKS)
 	@$(MAKE) kernels
 
 # Chapters that compute on the page, again as other processors would: two of BLAS's kernels, and
-# code that numba compiles for no processor in particular, in a cache of its own.
+# code that numba compiles for no processor in particular, in a cache of its own. The record was
+# computed again, in parts, when the book was made.
 COMPUTING = $(shell grep -lP '\btrain\x28|theory\.' $(TEXTS) | sed 's/md$$/ipynb/')
+kernels: export ACCEL_RECHECK := no
 kernels: $(READY)  ## stored outputs, as other processors compute them
 	@echo "stored outputs, Haswell's BLAS"
 	@export OPENBLAS_CORETYPE=Haswell; $(call NBVAL,$(COMPUTING))
@@ -115,8 +118,8 @@ without: $(READY)  ## tests and stored outputs without data and without network
 
 # The lines that may differ from machine to machine are listed, with the reason of each, in the cfg.
 # A kernel that died at its start is given a second one.
-NBVAL = run() { $(BIN)/pytest -q -n $(JOBS) --dist loadfile --nbval --nbval-sanitize-with \
-	tests/sanitize.cfg "$$@" $(1); }; run | tee build/nbval.log || \
+COMPARED = --nbval --nbval-sanitize-with tests/sanitize.cfg
+NBVAL = run() { $(BIN)/pytest -q -n $(JOBS) --dist loadfile $(COMPARED) "$$@" $(1); }; run | tee build/nbval.log || \
 	{ grep -q $(DIED) build/nbval.log && run --last-failed; }
 
 test-all: test  ## the same, and the exhaustive variants

@@ -245,6 +245,10 @@ def status(run: Iterable[str] = (), left_out: Mapping[str, str] | None = None) -
     return Status(tuple(run), tuple((left_out or {}).items()))
 
 
+#: What an execution for the book holds, and a stored notebook does not.
+BOOK_ONLY = ("text/csv", "text/x-accel-runs", "image/x-phone-svg")
+
+
 def keep_outputs(executed: Path, notebook: Path) -> None:
     """Store in `notebook` the outputs that `executed`, an execution of the same cells, has.
 
@@ -260,10 +264,6 @@ def keep_outputs(executed: Path, notebook: Path) -> None:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = done.outputs, done.execution_count
             for output in cell.outputs:
-                for kind in (
-                    "text/csv",
-                    "text/x-accel-runs",
-                    "image/x-phone-svg",
-                ):  # for the book alone
+                for kind in BOOK_ONLY:
                     output.get("data", {}).pop(kind, None)
     nbformat.write(target, notebook)

@@ -1,6 +1,7 @@
 """nbval as a guard: one changed number in a stored output is found, and its cell is named."""
 
 import configparser
+import os
 import re
 import shutil
 import subprocess
@@ -51,19 +52,14 @@ def changed(text):
     return None
 
 
-def nbval(notebook):
-    command = [
-        ROOT / ".venv" / "bin" / "pytest",
-        "-q",
-        "--nbval",
-        notebook,
-        "-p",
-        "no:cacheprovider",
-    ]
-    command += ["--nbval-sanitize-with", SANITIZE, "-c", ROOT / "pyproject.toml"]
-    done = subprocess.run(
-        [*command, "--rootdir", notebook.parent], cwd=ROOT, capture_output=True, text=True
-    )
+def nbval(notebook, *options):
+    """nbval over a notebook, executed anew or, with `-p executed`, beside the one in notebooks/."""
+    pytest = [ROOT / ".venv" / "bin" / "pytest", "-q", "-p", "no:cacheprovider", *options]
+    pytest += ["--nbval", notebook, "--nbval-sanitize-with", SANITIZE]
+    pytest += ["-c", ROOT / "pyproject.toml", "--rootdir", notebook.parent]
+    support = os.pathsep.join([str(ROOT / "tests" / "support"), os.environ.get("PYTHONPATH", "")])
+    env = os.environ | {"PYTHONPATH": support, "ACCEL_EXECUTED": str(CHAPTER.parent)}
+    done = subprocess.run(pytest, cwd=ROOT, env=env, capture_output=True, text=True)
     failed = re.findall(r"^FAILED \S+::Cell (\d+)|^\S*:?:?Cell (\d+)$", done.stdout, re.M)
     return done, {int(a or b) for a, b in failed}
 
@@ -94,9 +90,18 @@ def test_one_changed_number_is_found_and_its_cell_named(copy, at, kind):
     box = next(box for box, key in texts(cell) if key == kind and changed(box[key]))
     box[kind] = changed(box[kind])
     nbformat.write(book, copy)
-    done, failed = nbval(copy)
+    done, failed = nbval(copy, "-p", "executed")
     assert done.returncode != 0
     assert failed == {at}, done.stdout
+
+
+def test_an_execution_of_other_cells_is_told(copy):
+    book = nbformat.read(copy, 4)
+    code = [cell for cell in book.cells if cell.cell_type == "code"]
+    code[1].source += "  # edited"
+    nbformat.write(book, copy)
+    done, failed = nbval(copy, "-p", "executed")
+    assert failed == {1} and "execute it anew" in done.stdout
 
 
 def test_numbers_of_several_kinds_of_output_were_tried():
