@@ -297,3 +297,23 @@ def test_a_chapter_is_executed_anew_only_when_what_it_needs_has_changed(small_ho
     assert "executing" not in make("chapters").stdout
     chapter("98-good", "1 + 2")
     assert "executing" in make("chapters").stdout
+
+
+def test_a_checkout_has_our_line_ends_whatever_git_is_told(tmp_path):
+    """`core.autocrlf`, as Windows' git has it, would give files that checksums and make refuse."""
+
+    def git(*command):
+        identity = ("-c", "user.name=a", "-c", "user.email=a@example.org")
+        subprocess.run(["git", *identity, "-c", "core.autocrlf=true", *command], cwd=tmp_path,
+                       check=True, capture_output=True)  # fmt: skip
+
+    git("init", "first")
+    shutil.copy(ROOT / ".gitattributes", tmp_path / "first")
+    for name, content in (("a.py", b"x\ny\n"), ("a.parquet", b"a\nb\r\nc")):
+        (tmp_path / "first" / name).write_bytes(content)
+    git("-C", "first", "add", ".")
+    git("-C", "first", "commit", "-m", "two files")
+    git("clone", "first", "second")
+    for name in ("a.py", "a.parquet"):
+        ours, theirs = ((tmp_path / each / name).read_bytes() for each in ("first", "second"))
+        assert ours == theirs, name
