@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from report import __main__, compute, experiments, recheck
+from report import __main__, compute, experiments, recheck, work
 from report.experiments import Sweep
 from report.experiments.tasks import NUDGE, Outcome, Task, Tasks
 from report.record import Record, Row
@@ -115,3 +115,22 @@ def test_what_a_task_amplifies_is_told_from_an_edit(steps, same):
     source = Tasks("logistic", lambda: [task])
     *_, last = source.again([task], {task.key: row}, None)
     assert bool(last.deviation <= last.allowed) == same
+
+
+def test_the_work_of_recording_grows_with_its_runs(monkeypatch, tmp_path):
+    """Keys are hashed a fixed number of times a run, however many pieces are stored before it."""
+    hashed = []
+
+    def counted(spec, whole=work.key_of):
+        hashed.append(spec)
+        return whole(spec)
+
+    def hashes(n):
+        hashed.clear()
+        tasks = [Logistic(rate=3 + i / n, steps=3) for i in range(n)]
+        store = Record(tmp_path / str(n))
+        compute.compute(tasks, "n", workers=1, progress=False, store=store, recorded=False)
+        return len(hashed)
+
+    monkeypatch.setattr(work, "key_of", counted)
+    assert hashes(64) == 4 * hashes(16)
