@@ -82,6 +82,10 @@ def tune(
     >>> tune(runs)[["rate", "criterion", "edge"]].to_numpy().tolist()
     [[0.2, 3.0, 'largest']]
     """
+    return pd.DataFrame(_tuned(frame, target, reach))
+
+
+def _tuned(frame, target, reach) -> list[dict]:
     if frame.empty:
         raise ValueError("no runs to tune: the table is empty")
     completed = frame.status.eq("completed")
@@ -107,10 +111,10 @@ def tune(
         "final": np.asarray(final), "diverged": ~np.asarray(completed),
         "rate": np.asarray(frame.rate, float), "seed": np.asarray(frame.seed),
     }  # fmt: skip
-    return pd.DataFrame(
+    return [
         named | _tune_one(named, {name: values[rows] for name, values in columns.items()})
         for named, rows in _models(frame)
-    )
+    ]
 
 
 def _models(frame: pd.DataFrame) -> list[tuple[dict, np.ndarray]]:
@@ -199,23 +203,23 @@ def _compare(frame, baseline, target, per_start, reach):
                 f"{shared} = {sorted(frame[shared].unique())}: models are compared on one; "
                 "select it first"
             )
-    tuned = tune(frame, target=target, reach=reach)
-    unknown = set(baseline) - set(_names(frame))
+    names, tuned = _names(frame), _tuned(frame, target, reach)
+    unknown = set(baseline) - set(names)
     if unknown or not baseline:
-        allowed = ", ".join(_names(frame))
+        allowed = ", ".join(names)
         raise ValueError(f"baseline names {sorted(unknown)}; allowed are {allowed}")
-    chosen = np.logical_and.reduce([tuned[name].eq(value) for name, value in baseline.items()])
-    if np.sum(chosen) != 1:
+    chosen = [m for m in tuned if all(m[name] == value for name, value in baseline.items())]
+    if len(chosen) != 1:
         raise ValueError(
-            f"baseline = {dict(baseline)} selects {np.sum(chosen)} of {len(tuned)} models: "
+            f"baseline = {dict(baseline)} selects {len(chosen)} of {len(tuned)} models: "
             "name exactly one"
         )
     values, rates = ("start_criterion", "start_rate") if per_start else ("by_start", "rate")
-    base = tuned[chosen].iloc[0]
+    (base,) = chosen
     # At the budget a diverged run has no distance; only then is +inf the value itself, not a bound.
     budget = math.inf if target is None else float(frame.budget.iloc[0])
     rows = []
-    for _, model in tuned[~chosen].iterrows():
+    for model in (model for model in tuned if model is not base):
         if set(model[values]) != set(base[values]):
             raise ValueError(
                 f"starts {sorted(model[values])} against the baseline's {sorted(base[values])}: "
@@ -228,7 +232,7 @@ def _compare(frame, baseline, target, per_start, reach):
             )
         bounds = [_ratio(of, to, budget) for of, to in pairs]
         rows.append(
-            {name: model[name] for name in _names(frame)}
+            {name: model[name] for name in names}
             | {
                 "target": math.nan if target is None else target,
                 "rate": model[rates],
@@ -239,8 +243,8 @@ def _compare(frame, baseline, target, per_start, reach):
                 "by_start": bounds,
                 "censored": sum(math.isinf(to) for _, to in pairs),
                 "baseline_censored": sum(math.isinf(of) for of, _ in pairs),
-                "edge": model.edge,
-                "baseline_edge": base.edge,
+                "edge": model["edge"],
+                "baseline_edge": base["edge"],
             }
         )
     table = pd.DataFrame(rows)
