@@ -109,11 +109,12 @@ kernels: $(READY)  ## stored outputs, as other processors compute them
 	@export OPENBLAS_CORETYPE=Prescott NUMBA_CPU_NAME=generic NUMBA_CPU_FEATURES= \
 	  NUMBA_CACHE_DIR="$(CURDIR)/build/numba-generic"; $(call NBVAL,$(COMPUTING))
 
-# As where neither data nor network are at hand: an empty cache, every address unreachable.
+# As where neither data nor network are at hand: an empty cache, every address unreachable. Tests
+# of modules that never look for either are left out: they would do the very same again.
 without: $(READY)  ## tests and stored outputs without data and without network
 	@mkdir -p build/empty; export ACCEL_DATA="$(CURDIR)/build/no-data" ACCEL_CACHE="$$(mktemp -d)" \
 	  HTTPS_PROXY=http://127.0.0.1:9 HTTP_PROXY=http://127.0.0.1:9; \
-	  $(BIN)/pytest -q -n $(JOBS) --dist worksteal -m "not slow and not browser" && \
+	  $(BIN)/pytest -q -n $(JOBS) --dist worksteal -m "data and not slow and not browser" && \
 	  $(call NBVAL,$(NOTEBOOKS))
 
 # The lines that may differ from machine to machine are listed, with the reason of each, in the cfg.

@@ -1,6 +1,8 @@
 """What all tests share: which skips are right, which tests need a browser, and the browser."""
 
 import os
+import re
+from functools import cache
 
 import pytest
 from data_files import FOLDER
@@ -40,10 +42,24 @@ def pytest_sessionfinish(session):
         session.exitstatus = 1
 
 
+# What a module says that looks for data, or runs what does: its tests are run again without any.
+SEEKS = re.compile(
+    r"data_files|datasets|ProblemSpec|recorded\(|DataUnavailable|papermill|ethanol|report\.data"
+    r"|mnist|recheck|compute\.|own_data|subprocess|clones|main\("
+)
+
+
+@cache
+def _seeks(path):
+    return bool(SEEKS.search(path.read_text(encoding="utf8")))
+
+
 def pytest_collection_modifyitems(items):
     for item in items:
         if "chromium" in getattr(item, "fixturenames", ()):
             item.add_marker("browser")
+        if _seeks(item.path):
+            item.add_marker("data")
 
 
 # Its loop must not outlive the module: others have loops of their own.
