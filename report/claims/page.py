@@ -1,12 +1,12 @@
 """The claims as a page shows them: counts by source, and a list that filters by source and verdict.
 
-A list of folded entries, not a wide table: it reads on a phone, without scripts, and in print; the
-script only hides what is filtered out. No colour carries meaning that a word does not.
+The list's HTML is `book/claims/page.html.j2`.
 """
 
 from collections.abc import Collection, Mapping
 from html import escape
 
+import jinja2
 import pandas as pd
 
 from accel_core.intervals import Estimate
@@ -19,7 +19,7 @@ from report.claims.base import (
     UNDECIDED,
     UNTESTED,
 )
-from report.paths import BOOK, NOTEBOOKS
+from report.paths import BOOK, NOTEBOOKS, WORDS
 
 NAMES = {
     "paper": "Arora, Cohen, Hazan (2018)",
@@ -42,22 +42,16 @@ class Page:
         self.table, self.linked = table, frozenset(linked)
 
     def _repr_html_(self) -> str:
-        sources = {source: NAMES[source] for source in SOURCES if source in set(self.table.source)}
-        entries = "\n".join(self._section(source) for source in sources)
-        filters = _filter("source", "Source", sources) + _filter(
-            "outcome", "Verdict", {outcome: f"{MARKS[outcome]} {outcome}" for outcome in OUTCOMES}
+        pages = jinja2.Environment(
+            loader=jinja2.FileSystemLoader(WORDS), undefined=jinja2.StrictUndefined
         )
-        # autocomplete off: a browser must not keep a filter over a reload and hide entries by it
-        return (
-            f'<div class="claims"><form hidden autocomplete="off">{filters} '
-            f'<output aria-live="polite"></output></form>\n{entries}</div>\n'
-            f"<script>\n{SCRIPT.read_text(encoding='utf8')}</script>"
-        )
-
-    def _section(self, source: str) -> str:
-        own = self.table[self.table.source.eq(source)]
-        entries = "\n".join(_entry(row, self.linked) for row in own.itertuples())
-        return f"<section><h3>{escape(NAMES[source])}</h3>\n{entries}</section>"
+        pages.filters["e"] = escape
+        return pages.get_template("page.html.j2").render(
+            table=self.table, linked=self.linked, marks=MARKS, names=NAMES, number=number,
+            sources={source: NAMES[source] for source in SOURCES if source in set(self.table.source)},
+            outcomes={outcome: f"{MARKS[outcome]} {outcome}" for outcome in OUTCOMES},
+            coverages=_coverages, script=SCRIPT.read_text(encoding="utf8"),
+        )  # fmt: skip
 
     def _repr_markdown_(self) -> str:
         lines = ["| verdict | source | claim | condition or reason |", "|---|---|---|---|"]
@@ -82,50 +76,10 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
     """Count sentences: a row per source, one for all, in which what repeats another sentence counts
     once, and one for the printed curves; a column per outcome, zeros kept."""
     curves = table.id.str.contains("-curve-")
-    once = table.repeats.eq("")
     groups = {NAMES[s]: table.source.eq(s) & ~curves for s in SOURCES if s in set(table.source)}
-    groups |= {CURVES: curves, "all": ~curves & once}
-    return (
-        pd.DataFrame(
-            {
-                name: table[of].outcome.value_counts().reindex(OUTCOMES)
-                for name, of in groups.items()
-            }
-        )
-        .T.fillna(0)
-        .astype(int)
-    )
-
-
-def _entry(row, linked: frozenset[str]) -> str:
-    chapter = escape(row.chapter)
-    if row.chapter in linked:
-        chapter = f'<a href="{chapter}.html">{chapter}</a>'
-    condition = f"<p>{escape(row.condition)}</p>" if row.condition else ""
-    asks = f"<p><em>Asked:</em> {escape(row.asks)}</p>" if row.asks else ""
-    if row.repeats:
-        first = escape(row.repeats)
-        asks = f'<p><em>Said before:</em> <a href="#{first}">{first}</a>.</p>'
-    return (
-        f'<details class="claim" id="{escape(row.id)}" data-source="{escape(row.source)}" '
-        f'data-outcome="{escape(row.outcome)}"><summary>{MARKS[row.outcome]} '
-        f"{escape(row.sentence)} <em>{escape(row.outcome)}</em></summary>{condition}{asks}"
-        f"{_evidence(row.evidence)}<p>{escape(NAMES[row.source])}, {escape(row.place)}. "
-        f'Chapter {chapter}. <a href="#{escape(row.id)}">Link to this claim</a>.</p></details>'
-    )
-
-
-def _evidence(evidence: Mapping[str, object]) -> str:
-    if not evidence:
-        return ""
-    rows = "".join(
-        f"<tr><td>{escape(name)}</td><td>{escape(number(value))}</td></tr>"
-        for name, value in evidence.items()
-    )
-    coverages = sorted({v.coverage for v in evidence.values() if isinstance(v, Estimate)})
-    said = ", ".join(f"{coverage:.1%}" for coverage in coverages)
-    note = f"<p>Median over starts [interval that covers it with {said}].</p>" if said else ""
-    return f"<table><tbody>{rows}</tbody></table>{note}"
+    groups |= {CURVES: curves, "all": ~curves & table.repeats.eq("")}
+    counts = {name: table[of].outcome.value_counts() for name, of in groups.items()}
+    return pd.DataFrame(counts).T.reindex(columns=OUTCOMES).fillna(0).astype(int)
 
 
 def number(value: object) -> str:
@@ -133,13 +87,9 @@ def number(value: object) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def _filter(name: str, label: str, choices: Mapping[str, str]) -> str:
-    options = "".join(
-        f'<option value="{escape(value)}">{escape(text)}</option>'
-        for value, text in choices.items()
-    )
-    every = '<option value="">all</option>'
-    return f'<label>{label} <select name="{name}">{every}{options}</select></label> '
+def _coverages(evidence: Mapping[str, object]) -> str:
+    found = sorted({v.coverage for v in evidence.values() if isinstance(v, Estimate)})
+    return ", ".join(f"{coverage:.1%}" for coverage in found)
 
 
 def _cell(text: str) -> str:
