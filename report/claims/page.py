@@ -46,10 +46,10 @@ class Page:
             loader=jinja2.FileSystemLoader(WORDS), undefined=jinja2.StrictUndefined
         )
         pages.filters["e"] = escape
+        sources = {source: NAMES[source] for source in SOURCES if source in set(self.table.source)}
         return pages.get_template("page.html.j2").render(
             table=self.table, linked=self.linked, marks=MARKS, names=NAMES, number=number,
-            sources={source: NAMES[source] for source in SOURCES if source in set(self.table.source)},
-            outcomes={outcome: f"{MARKS[outcome]} {outcome}" for outcome in OUTCOMES},
+            sources=sources, outcomes={each: f"{MARKS[each]} {each}" for each in OUTCOMES},
             coverages=_coverages, script=SCRIPT.read_text(encoding="utf8"),
         )  # fmt: skip
 

@@ -8,24 +8,13 @@ round-off beyond recognition, so that only the stable part can be the same on ev
 from __future__ import annotations
 
 from dataclasses import replace
-from importlib import import_module
 
 import numpy as np
 
 from report.experiments.tasks import Tasks, numbers
+from report.replications import bursts, depth_map, levy_wang, starts, walk
 
 __all__ = ["EXPERIMENTS"]
-
-
-def _lazily(place: str):
-    """The function of that name in `report.replications`, imported when it is called: they need
-    torch, and a list of experiments does not."""
-    module, name = place.split(":")
-
-    def function(*arguments):
-        return getattr(import_module(f"report.replications.{module}"), name)(*arguments)
-
-    return function
 
 
 def _computed(task) -> dict[str, np.ndarray]:
@@ -49,12 +38,10 @@ def _cell(task, row, iterations=100) -> list:
 
 def _map_cell(task, row) -> list:
     """The lowest rate of each depth, for a thousand iterations; and the prediction."""
-    from report.replications.depth_map import DEPTHS, POINTS, RATES
-
-    now, kept = _computed(task), numbers(row)
-    early, lowest = POINTS <= 1_000, np.arange(len(DEPTHS)) * len(RATES)
-    a, b = (each["distance"].reshape(-1, len(POINTS))[lowest][:, early] for each in (kept, now))
-    curves = [(f"distance, depth {n}", *pair) for n, *pair in zip(DEPTHS, a, b, strict=True)]
+    now, kept, points, depths = _computed(task), numbers(row), depth_map.POINTS, depth_map.DEPTHS
+    lowest = np.arange(len(depths)) * len(depth_map.RATES), slice(np.sum(points <= 1_000))
+    a, b = (each["distance"].reshape(-1, len(points))[lowest] for each in (kept, now))
+    curves = [(f"distance, depth {n}", *pair) for n, *pair in zip(depths, a, b, strict=True)]
     if task.dataset == "synthetic" and (task.p, task.condition) == (2.0, 1.0):
         return curves  # at the optimum after some steps: what is predicted from there is round-off
     return [*curves, ("predicted", kept["predicted"], now["predicted"])]
@@ -67,19 +54,13 @@ def _draw(task, row) -> list:
     return [(name, kept[name][::step], now[name][::step]) for name in ("final", "held_out")]
 
 
-def _tasks(name: str, make: str, tables: dict[str, str], **options) -> Tasks:
-    made = tuple((table, _lazily(place)) for table, place in tables.items())
-    return Tasks(name, _lazily(make), made, **options)
-
-
 EXPERIMENTS = (
-    _tasks("levy_wang", "levy_wang:draws", {"levy_wang": "levy_wang:table"}, part=_draw),
-    _tasks("levy_wang_raised", "levy_wang:raised", {"levy_wang_raised": "levy_wang:table"},
-           part=_draw),
-    _tasks("levy_wang_starts", "starts:checks", {"levy_wang_starts": "starts:table"}),
-    _tasks("bursts", "bursts:traces", {"bursts": "bursts:trace_table"}, part=_trace),
-    _tasks("landscape", "bursts:landscapes", {"landscape": "bursts:landscape_table"}),
-    _tasks("walk", "walk:cells",
-           {"walk": "walk:run_tables", "walk_factorial": "walk:factorial_table"}, part=_cell),
-    _tasks("depth_map", "depth_map:cells", {"depth_map": "depth_map:map_table"}, part=_map_cell),
+    Tasks("levy_wang", levy_wang.draws, (("levy_wang", levy_wang.table),), _draw),
+    Tasks("levy_wang_raised", levy_wang.raised, (("levy_wang_raised", levy_wang.table),), _draw),
+    Tasks("levy_wang_starts", starts.checks, (("levy_wang_starts", starts.table),)),
+    Tasks("bursts", bursts.traces, (("bursts", bursts.trace_table),), _trace),
+    Tasks("landscape", bursts.landscapes, (("landscape", bursts.landscape_table),)),
+    Tasks("walk", walk.cells, (("walk", walk.run_tables),
+                               ("walk_factorial", walk.factorial_table)), _cell),
+    Tasks("depth_map", depth_map.cells, (("depth_map", depth_map.map_table),), _map_cell),
 )  # fmt: skip

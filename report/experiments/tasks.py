@@ -105,10 +105,11 @@ def numbers(row: Row) -> dict[str, np.ndarray]:
 
 
 def whole(task: Task, row: Row) -> Iterable[tuple[str, np.ndarray, np.ndarray]]:
-    """Everything that a task gives: recorded, and computed again."""
+    """Everything that a task gives: recorded, and computed again. (A record that is older than the
+    code may hold more.)"""
     (again,) = type(task).session([task]).run(lambda: None)
     ours, theirs = numbers(again), numbers(row)
-    return [(name, theirs[name], ours[name]) for name in theirs]
+    return [(name, theirs[name], ours[name]) for name in ours]
 
 
 @dataclass(frozen=True)

@@ -47,9 +47,8 @@ class Trace(Task):
 
     def run(self) -> Outcome:
         """Per iteration, with u the data's first principal direction and m its variance: loss,
-        sharpness, slope along its eigenvector, `error` (W_e − W*)u, `part` m·error² of the loss,
-        `overlap` |cosine| of u and the end-to-end change along the eigenvector, and `kernel`
-        2m Σ_j ‖W_N⋯W_{j+1}‖²‖W_{j−1}⋯W_1u‖², the curvature along u that the layers' sizes make.
+        sharpness, `error` (W_e − W*)u, and `part` m·error² of the loss. (The record also holds
+        slope, overlap and kernel, of the sharpness's eigenvector, which no page reads.)
         """
         problem = parts(self.dataset, REPORT_SPLIT)[0]
         shape = Architecture(self.depth, self.width, bias=True)
@@ -62,41 +61,15 @@ class Trace(Task):
         first, variance = spread.eigenvectors[:, -1], spread.eigenvalues[-1]
         optimum = problem.optimum(bias=True)
         error = (result.end_to_end - optimum.end_to_end)[:, 0, :-1] @ first
-        kept = {name: [] for name in ("sharpness", "slope", "overlap", "kernel")}
-        vector = None
+        sharpness, vector = [], None
         for t in result.iteration:
-            flat = result.states[int(t)]
-            sharpness, vector = curvature.sharpness(problem, shape, flat, vector)
-            kept["sharpness"].append(sharpness)
-            kept["slope"].append(abs(curvature.gradient(problem, shape, flat) @ vector))
-            kept["overlap"].append(_overlap(shape, problem.d, flat, vector, first))
-            kept["kernel"].append(2 * variance * _kernel(shape.unpack(flat, problem.d)[0], first))
-        series = {name: np.array(values) for name, values in kept.items()}
-        series |= {
-            "iteration": result.iteration, "loss": result.loss, "error": error,
-            "part": variance * error**2,
+            value, vector = curvature.sharpness(problem, shape, result.states[int(t)], vector)
+            sharpness.append(value)
+        series = {
+            "iteration": result.iteration, "loss": result.loss, "sharpness": np.array(sharpness),
+            "error": error, "part": variance * error**2,
         }  # fmt: skip
         return Outcome({"optimum": optimum.loss, "variance": float(variance)}, series, {})
-
-
-def _overlap(shape: Architecture, d: int, flat, vector, first) -> float:
-    """|cosine| between the change of W_e along a parameter direction and an input direction."""
-    h = 1e-6
-    ends = [end_to_end(shape.unpack(flat + s * h * vector, d)[0]) for s in (1, -1)]
-    change = (ends[0] - ends[1]).ravel()
-    length = np.linalg.norm(change)
-    return float(abs(change @ first) / length) if length > 0 else 0.0
-
-
-def _kernel(weights, u) -> float:
-    """Σ_j ‖W_N⋯W_{j+1}‖²‖W_{j−1}⋯W_1u‖²: the squared length of the slope of W_e u in the layers."""
-    after, total = [np.eye(1)], 0.0
-    for W in reversed(weights[1:]):
-        after.append(after[-1] @ W)
-    for W, A in zip(weights, reversed(after), strict=True):
-        total += float(np.sum(A**2) * np.sum(u**2))
-        u = W @ u
-    return total
 
 
 # (data set, start, rate): what the report's tuning chooses for wide networks from these starts

@@ -24,7 +24,6 @@ from accel_core.rules import Adam, GradientDescent
 from accel_core.training import Batch, Run
 from report.experiments.tasks import Outcome, Task
 from report.record import Row
-from report.replications.relu import train_relu
 
 __all__ = ["ARCHITECTURES", "GRID", "POINTS", "SEEDS", "STARTS", "Draw", "draws", "parts", "table"]
 
@@ -213,6 +212,8 @@ def _losses(problem: Problem, ends: Array) -> Array:
 
 
 def _relu(draw: Draw, problem: Problem, held: Problem) -> tuple[Array, Array]:
+    from report.replications.relu import train_relu  # only now: it loads torch
+
     training, held_out = [], []
     for depth, width in ARCHITECTURES:
         shape = Architecture(depth, width, bias=True)
