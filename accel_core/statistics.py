@@ -230,7 +230,7 @@ def _compare(frame, baseline, target, per_start, reach):
             raise ValueError(
                 f"target = {target} is met at the start: choose one below the first distance"
             )
-        bounds = [_ratio(of, to, budget) for of, to in pairs]
+        bounds = [ratio(of, to, budget) for of, to in pairs]
         rows.append(
             {name: model[name] for name in names}
             | {
@@ -251,7 +251,7 @@ def _compare(frame, baseline, target, per_start, reach):
     return table.drop(columns="target") if target is None else table
 
 
-def _ratio(of: float, to: float, budget: float) -> tuple[float, float]:
+def ratio(of: float, to: float, budget: float) -> tuple[float, float]:
     """Bounds of of / to, either known or known only to exceed the budget."""
     low = 0.0 if math.isinf(to) else min(of, budget) / to
     high = math.inf if math.isinf(of) else of / min(to, budget)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from accel_core.intervals import Estimate, median_interval
+from accel_core.statistics import ratio
 
 HALF = 50  # a running mean is over 2·HALF + 1 minibatches
 SPACING = 5  # neighbouring points of a printed curve that are averaged: about 200 minibatches
@@ -30,13 +31,6 @@ def iterations_to(values: ArrayLike, target: float) -> float:
     """The first iteration at which the running mean is at most ``target``; ∞ if it never is."""
     reached = np.flatnonzero(smooth(values) <= target)
     return float(max(reached[0], 1)) if len(reached) else math.inf
-
-
-def ratio(original: float, factored: float, budget: float) -> tuple[float, float]:
-    """Bounds of original / factored, both iterations to a target (∞: more than ``budget``)."""
-    low = 0.0 if math.isinf(factored) else min(original, budget) / factored
-    high = math.inf if math.isinf(original) else original / min(factored, budget)
-    return low, high
 
 
 def speedups(

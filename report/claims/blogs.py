@@ -13,6 +13,7 @@ from report.claims import levy_wang
 from report.claims.base import (
     NOT_REPRODUCED,
     REPRODUCED,
+    Criterion,
     Runs,
     Verdict,
     all_or_some,
@@ -59,8 +60,8 @@ def _deeper(runs: Runs) -> Iterator[tuple[str, pd.DataFrame]]:
         yield f"{name((depth, width))}, ℓ{p:g}, {dataset}", cell
 
 
-def _all_below(found: Mapping[str, Estimate], bound: float, words: str) -> Verdict:
-    failed = [key for key, estimate in found.items() if not estimate.within(upper=bound)]
+def _all_within(found: Mapping[str, Estimate], words: str, **bounds: float) -> Verdict:
+    failed = [key for key, estimate in found.items() if not estimate.within(**bounds)]
     return all_or_some(found, failed, len(found), words)
 
 
@@ -72,28 +73,23 @@ def smoother(runs: Runs) -> Verdict:
         both = deep.index.intersection(single.index)  # a start may lie below a level already
         for loss, ratios in (deep[both] / single[both]).groupby("loss"):
             found[f"{key}, loss {loss:g}"] = median_interval(ratios)
-    return _all_below(found, 1, "not smoother:")
+    return _all_within(found, "not smoother:", upper=1)
 
 
-def other_dynamics(runs: Runs) -> Verdict:
-    found = {
-        f"cosine, {key}": median_interval(cell.groupby("seed").cosine.min())
-        for key, cell in _deeper(runs)
-    }
-    return _all_below(found, SAME_DIRECTION, "along the gradient:")
+def cosines(words: str, **bounds: float) -> Criterion:
+    """That every deeper network's least cosine, median start, lies between these bounds."""
 
+    def criterion(runs: Runs) -> Verdict:
+        found = {
+            f"cosine, {key}": median_interval(cell.groupby("seed").cosine.min())
+            for key, cell in _deeper(runs)
+        }
+        return _all_within(found, words, **bounds)
 
-def along_gradient(runs: Runs) -> Verdict:
-    found = {
-        f"cosine, {key}": median_interval(cell.groupby("seed").cosine.min())
-        for key, cell in _deeper(runs)
-    }
-    failed = [key for key, cosine in found.items() if not cosine.within(lower=SAME_DIRECTION)]
-    return all_or_some(found, failed, len(found), "another direction:")
+    return criterion
 
 
 def adam_sometimes(runs: Runs) -> Verdict:
-    """One pair of networks would do for "some"; asking for most leaves no need for a correction."""
     evidence = shares(runs, "report", lower, of=ARCHITECTURES, **levy_wang.ADAM_OVER_SGD)
     held = sum(found.consistent for found in evidence.values())
     if 2 * held > len(evidence):
@@ -115,8 +111,8 @@ CLAIMS = claims("blogs", {
     "blog-2023-more-parameters": more_parameters,
     "blog-2023-regularizes": judged(lower, column="held_out_ratio"),
     "blog-2023-smoother": smoother,
-    "blog-2023-other-dynamics": other_dynamics,
-    "lw-along-gradient": along_gradient,
+    "blog-2023-other-dynamics": cosines("along the gradient:", upper=SAME_DIRECTION),
+    "lw-along-gradient": cosines("another direction:", lower=SAME_DIRECTION),
     "blog-2024-adam": adam_sometimes,
     "blog-2024-not-wrong": not_wrong,
 })  # fmt: skip

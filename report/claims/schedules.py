@@ -15,6 +15,7 @@ import pandas as pd
 
 from accel_core.curves import arrival, distance_at
 from accel_core.intervals import median_interval
+from accel_core.statistics import ratio, tune
 from report.claims.base import (
     CONDITION,
     NOT_REPRODUCED,
@@ -80,12 +81,10 @@ def beside(
     """A corner as a row of a table: its schedule and rate, its median iterations, and its speed-up
     over one layer at a constant rate, paired by start, as far as both are known."""
     best, base = corners[depth, kind], corners[1, "constant"]
-    pairs = list(zip(base.by_start, best.by_start, strict=True))
-    low = [0.0 if math.isinf(to) else min(of, budget) / to for of, to in pairs]
-    high = [math.inf if math.isinf(of) else of / min(to, budget) for of, to in pairs]
+    bounds = [ratio(*pair, budget) for pair in zip(base.by_start, best.by_start, strict=True)]
     schedule = {"constant": "constant", "warm-up": f"warm-up, {best.warm_up:,} steps",
                 "clipped": f"clipped at {best['clip']:g}"}[kind]  # fmt: skip
-    speedup = 1.0 if best is base else median_interval(low, high)
+    speedup = 1.0 if best is base else median_interval(*zip(*bounds, strict=True))
     return {"depth": depth, "schedule": schedule, "rate": best.rate, "iterations": best["median"],
             "speedup": speedup}  # fmt: skip
 
@@ -106,14 +105,8 @@ def by_survival(runs: Runs, demanded: Sequence[float] = (0.5, 0.9, 0.99)) -> pd.
         target = np.median([distance_at(r.iteration, r.distance, at) for r in layer.itertuples()])
         row = {"demanded": share, "rate": layer.rate.iloc[0]}
         for name, depth in (("two", 2), ("three", 3)):
-            reached = sweeps[sweeps.depth.eq(depth)].assign(
-                there=lambda f, target=target: [
-                    arrival(r.iteration, r.distance, target).iterations
-                    if r.status == "completed" else math.inf
-                    for r in f.itertuples()
-                ]
-            )  # fmt: skip
-            row[name] = at / reached.groupby("rate").there.median().min()
+            deeper = tune(sweeps[sweeps.depth.eq(depth)], target=target, reach=arrival)
+            row[name] = at / deeper.criterion.item()
         rows.append(row)
     return pd.DataFrame(rows)
 

@@ -39,15 +39,9 @@ def cells(runs: Runs, **chosen: object) -> pd.DataFrame:
 def most(true: Sequence[bool]) -> Found:
     """Whether it is true of most tables."""
     true = np.asarray(true, bool)
-    found = binomtest(int(true.sum()), true.size)
-    ends = found.proportion_ci(method="wilson")
-    evidence = {
-        "tables": true.size,
-        "of which": int(true.sum()),
-        "low": ends.low,
-        "high": ends.high,
-    }
-    return bool(ends.low > 0.5), evidence
+    ends = binomtest(int(true.sum()), true.size).proportion_ci(method="wilson")
+    counted = {"tables": true.size, "of which": int(true.sum())}
+    return bool(ends.low > 0.5), counted | {"low": ends.low, "high": ends.high}
 
 
 def middle(speed: Estimate) -> float:
@@ -56,39 +50,30 @@ def middle(speed: Estimate) -> float:
 
 
 def squares_slower(runs: Runs) -> Found:
-    """At ℓ2 two layers are slower on most tables."""
-    speed = cells(runs, p=2.0, depth=2).speedup
-    return most([s.median_high < 1 for s in speed])
+    return most([s.median_high < 1 for s in cells(runs, p=2.0, depth=2).speedup])
 
 
 def fourth_faster(runs: Runs) -> Found:
-    """At ℓ4 two layers are faster on most tables."""
-    speed = cells(runs, p=4.0, depth=2).speedup
-    return most([s.median_low > 1 for s in speed])
+    return most([s.median_low > 1 for s in cells(runs, p=4.0, depth=2).speedup])
 
 
 def coarse_slower(runs: Runs) -> Found:
-    """In a hundred iterations two layers are slower on most tables, at either loss."""
-    speed = cells(runs, depth=2, iterations=100).speedup
-    slower = [s.median_high < 1 for s in speed]
-    return most(pd.Series(slower, speed.index).groupby(level=0).all())
+    slower = cells(runs, depth=2, iterations=100).speedup.map(lambda s: s.median_high < 1)
+    return most(slower.groupby(level=0).all())
 
 
 def three_no_faster(runs: Runs) -> Found:
-    """At ℓ4 three layers are no faster than two on most tables."""
     two, three = (cells(runs, p=4.0, depth=n).value for n in (2, 3))
     return most(three >= two)
 
 
 def outliers_carry(runs: Runs) -> Found:
-    """At ℓ4 two layers gain less once a table's outlying rows are left out, on most tables."""
     without = cells(runs, p=4.0, depth=2, trimmed=True).speedup.map(middle)
     whole = cells(runs, p=4.0, depth=2).speedup.map(middle)[without.index]
     return most(without < whole)
 
 
 def same_test(runs: Runs) -> Found:
-    """At equal training loss the held-out loss is one layer's, within 2 %: median over tables."""
     evidence = {}
     for p in (2.0, 4.0):
         ratios = cells(runs, p=p, depth=2).held_out.map(np.nanmedian).dropna()
