@@ -4,7 +4,9 @@ Committed before the runs. What was known beforehand: the report's sentences, an
 split of the Abalone table and its grids can be had, its random starts cannot.
 """
 
+from collections.abc import Iterable
 from functools import partial
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -30,6 +32,7 @@ from report.claims.draws import (
     DRAWS,
     EXPERIMENT,
     SINGLE,
+    Share,
     above,
     below,
     bootstrap,
@@ -99,13 +102,12 @@ deeper_win = judged(below, words=" below []", datasets=["abalone"])
 def width_matters(runs: Runs) -> Verdict:
     def instances(split):
         found = {}
-        for dataset in DATASETS:
+        for dataset, depth in product(DATASETS, (2, 3)):
             table = finals(runs, dataset=dataset, split=split)
-            for depth in (2, 3):
-                wide, narrow = table[depth, 64], table[depth, 1]
-                orders = (("below", share(wide < narrow)), ("above", share(wide > narrow)))
-                word, most = max(orders, key=lambda order: order[1].successes)
-                found[f"width 64 {word} width 1, depth {depth}, {dataset}"] = most
+            wide, narrow = table[depth, 64], table[depth, 1]
+            orders = (("below", share(wide < narrow)), ("above", share(wide > narrow)))
+            word, most = max(orders, key=lambda order: order[1].successes)
+            found[f"width 64 {word} width 1, depth {depth}, {dataset}"] = most
         return found
 
     return judge(instances)
@@ -137,19 +139,17 @@ def stochastic(runs: Runs) -> Verdict:
 
 def less_stochastic(runs: Runs) -> Verdict:
     evidence, failed = {}, []
-    for dataset in DATASETS:
-        usual = np.log(finals(runs, dataset=dataset))
-        for start in SPECIAL:
-            special = np.log(finals(runs, dataset=dataset, start=start))
-            for a in ARCHITECTURES:
-                pair = np.column_stack([usual[a], special[a]])
-                low, high = bootstrap(lambda rows, v=pair: narrowing(v[rows]), len(pair))
-                key = f"{name(a)}, {start}, {dataset}"
-                evidence[f"spread divided by, {key}"] = (
-                    f"{narrowing(pair):.3g} [{low:.3g}, {high:.3g}]"
-                )
-                if not low > MUCH:
-                    failed.append(key)
+    for dataset, start in product(DATASETS, SPECIAL):
+        usual, special = (
+            np.log(finals(runs, dataset=dataset, start=each)) for each in ("default", start)
+        )
+        for a in ARCHITECTURES:
+            pair = np.column_stack([usual[a], special[a]])
+            low, high = bootstrap(lambda rows, v=pair: narrowing(v[rows]), len(pair))
+            key, found = f"{name(a)}, {start}, {dataset}", narrowing(pair)
+            evidence[f"spread divided by, {key}"] = f"{found:.3g} [{low:.3g}, {high:.3g}]"
+            if not low > MUCH:
+                failed.append(key)
     return all_or_some(evidence, failed, len(evidence), "the spread is not halved for")
 
 
@@ -172,17 +172,20 @@ def bursts(runs: Runs) -> Verdict:
     return Verdict(REPRODUCED, evidence)
 
 
-def no_conclusion(runs: Runs) -> tuple[bool, dict]:
+def from_starts(runs: Runs, ask, starts: Iterable[str], datasets=DATASETS) -> dict[str, Share]:
+    """The shares of draws from each of these starts, on the report's split."""
     found = {}
-    for dataset in DATASETS:
-        for start in SPECIAL:
-            for word, ask in (("below", below), ("above", above)):
-                options = {"words": f" {word} []", "datasets": [dataset], "start": start}
-                cell = shares(runs, "report", ask, **options)
-                found |= {(ask, f"{key}, {start}"): value for key, value in cell.items()}
-    seen = {ask for (ask, _), value in found.items() if value.consistent}
-    order = sorted(found, key=lambda key: key[0] is above)  # what depth wins stands first
-    return seen == {below, above}, {key[1]: found[key] for key in order}
+    for dataset, start in product(datasets, starts):
+        options = {"words": f" {ask.__name__} []", "datasets": [dataset], "start": start}
+        cell = shares(runs, "report", ask, **options)
+        found |= {f"{key}, {start}": value for key, value in cell.items()}
+    return found
+
+
+def no_conclusion(runs: Runs) -> tuple[bool, dict]:
+    won, lost = (from_starts(runs, ask, SPECIAL) for ask in (below, above))
+    seen = [any(each.consistent for each in found.values()) for found in (won, lost)]
+    return all(seen), won | lost
 
 
 def slightly_lower(table: pd.DataFrame, architecture: tuple[int, int]) -> pd.Series:
@@ -192,15 +195,13 @@ def slightly_lower(table: pd.DataFrame, architecture: tuple[int, int]) -> pd.Ser
 
 @on_their_grid
 def depends(runs: Runs) -> Verdict:
-    signs: dict[tuple, int] = {}
-    evidence: dict[str, object] = {}
-    for dataset in DATASETS:
-        for start in ("default", *SPECIAL):
-            table = finals(runs, dataset=dataset, start=start)
-            for a in DEEPER:
-                below, above = share(table[a] < table[SINGLE]), share(table[a] > table[SINGLE])
-                evidence[f"{name(a)} below [], {start}, {dataset}"] = below
-                signs[dataset, start, a] = int(below.consistent) - int(above.consistent)
+    signs, evidence = {}, {}
+    for dataset, start in product(DATASETS, ("default", *SPECIAL)):
+        table = finals(runs, dataset=dataset, start=start)
+        for a in DEEPER:
+            won, lost = share(below(table, a)), share(above(table, a))
+            evidence[f"{name(a)} below [], {start}, {dataset}"] = won
+            signs[dataset, start, a] = int(won.consistent) - int(lost.consistent)
     pairs = [(one, other) for one in signs for other in signs if one[2] == other[2] and one < other]
     opposite = [pair for pair in pairs if signs[pair[0]] * signs[pair[1]] < 0]
     by_data = any(one[1] == other[1] for one, other in opposite)
@@ -234,11 +235,7 @@ def sizes(runs: Runs) -> Verdict:
 
 
 def differs_from_paper(runs: Runs) -> Verdict:
-    evidence = {}
-    for start in ("default", *SPECIAL):
-        options = {"words": " below []", "datasets": ["ethanol"], "start": start}
-        found = shares(runs, "report", below, **options)
-        evidence |= {f"{key}, {start}": value for key, value in found.items()}
+    evidence = from_starts(runs, below, ("default", *SPECIAL), ["ethanol"])
     held = [key for key, value in evidence.items() if value.consistent]
     if len(held) == len(evidence):
         return Verdict(REPRODUCED, evidence)
