@@ -15,7 +15,6 @@ import pandas as pd
 
 from accel_core import statistics
 from accel_core.intervals import Estimate
-from accel_core.statistics import tune
 from report.claims import printed
 from report.claims.base import Claim, Runs, Verdict
 from report.claims.page import MARKS, NAMES
@@ -175,21 +174,14 @@ def deviations(
     for name, (curve, runs) in curves.items():
         begin = after if after is not None else SKIPPED * runs.budget.iloc[0]
         table = printed.deviations(runs, curve, begin)
-        stated = rate if rate is not None else tune(runs).rate.iloc[0]
-        at, best = table[table.rate.eq(stated)].iloc[0], printed.nearest(table)
-        least = [min(dexes.values()) for dexes in table.by_start]
-        rows.append(
-            {
-                "curve": name,
-                "rate": stated,
-                "dex": at.dex,
-                "diverged": at.diverged,
-                "nearest_rate": best.rate,
-                "nearest_dex": best.dex,
-                "single_rate": table.rate.iloc[int(np.argmin(least))],
-                "single_dex": min(least),
-            }
-        )
+        at, best = printed.stated_and_nearest(runs, table, rate)
+        least = table.by_start.map(lambda dexes: min(dexes.values()))
+        single = table.rate[least.idxmin()]
+        rows.append({
+            "curve": name, "rate": at.rate, "dex": at.dex, "diverged": at.diverged,
+            "nearest_rate": best.rate, "nearest_dex": best.dex,
+            "single_rate": single, "single_dex": least.min(),
+        })  # fmt: skip
     return pd.DataFrame(rows)
 
 
@@ -218,10 +210,3 @@ class Verdicts:
 def verdicts(runs: Runs, claims: Iterable[Claim]) -> Verdicts:
     """What the recorded runs say of these claims, as a list."""
     return Verdicts([(claim, claim.judge(runs)) for claim in claims])
-
-
-def sci(number: float) -> str:
-    """Three digits, thousands separated: 0.00123, 12.3, 123,000; to go with the last callers."""
-    if not np.isfinite(number):
-        return "∞" if number > 0 else "–"
-    return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.3g}"

@@ -9,9 +9,7 @@ import pandas as pd
 from accel_core.intervals import Estimate, median_interval
 from accel_core.models import Architecture, end_to_end
 from report.claims.base import (
-    CONDITION,
     NOT_REPRODUCED,
-    REPRODUCED,
     UNDECIDED,
     MissingRuns,
     Runs,
@@ -19,6 +17,7 @@ from report.claims.base import (
     all_or_some,
     claims,
     select,
+    with_conditions,
 )
 
 # dataset, p, start, bias, width, budget, upper, seed, depth; low, high: bounds of the speed-up
@@ -54,15 +53,15 @@ def width_negligible(runs: Runs) -> Verdict:
                 failed.append(key)
     if not evidence:
         raise MissingRuns("no deeper network is in the factorial")
-    open_ = len(evidence) - equal - len(failed)
-    if not equal + len(failed):
+    undecided = len(evidence) - equal - len(failed)
+    if undecided == len(evidence):
         return Verdict(UNDECIDED, evidence, "every comparison is censored or too wide")
-    words = f"a tenth or more for {'; '.join(failed)}" if failed else ""
-    undecided = f"{open_} of {len(evidence)} comparisons are censored or too wide" if open_ else ""
-    condition = "; ".join(filter(None, [words, undecided]))
-    if not condition:
-        return Verdict(REPRODUCED, evidence)
-    return Verdict(NOT_REPRODUCED if len(failed) > equal else CONDITION, evidence, condition)
+    told = [f"a tenth or more for {'; '.join(failed)}"] if failed else []
+    if undecided:
+        told.append(f"{undecided} of {len(evidence)} comparisons are censored or too wide")
+    if len(failed) > equal:
+        return Verdict(NOT_REPRODUCED, evidence, "; ".join(told))
+    return with_conditions(evidence, told)
 
 
 def identity_helps(runs: Runs) -> Verdict:

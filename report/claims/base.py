@@ -96,16 +96,26 @@ class Claim:
         return Verdict(NOT_REPRODUCED, evidence, self.otherwise)
 
 
-def claims(name: str, criteria: Mapping[str, Criterion]) -> tuple[Claim, ...]:
+def claims(
+    name: str, criteria: Mapping[str, Criterion], **shapes: Callable[..., Criterion]
+) -> tuple[Claim, ...]:
     """The claims of `book/claims/NAME.toml`, in its order, each with the criterion of its id.
 
     What stands before the first claim is the default of all. `ValueError` where an id has words
-    and no criterion, or a criterion and no words. A claim that `repeats` another has that one's
-    criterion; one that says why it is `untestable` has none.
+    and no criterion, or a criterion and no words. Words that hold the name of one of the `shapes`
+    have the criterion that this function makes of what stands under the name: thresholds, models.
+    A claim that `repeats` another has that one's criterion; one that says why it is `untestable`
+    has none.
     """
     told = tomllib.loads((WORDS / f"{name}.toml").read_text(encoding="utf8"))
     common = {key: told.pop(key) for key in list(told) if isinstance(told[key], str)}
-    criteria = criteria | {id: _other(words) for id, words in told.items() if OTHER & words.keys()}
+    shapes |= {"repeats": _repeated, "untestable": _untestable}
+    criteria = dict(criteria)
+    for id, words in told.items():
+        for shape in shapes.keys() & words.keys():
+            criteria[id] = shapes[shape](words[shape])
+            if shape != "repeats":  # a page tells that one
+                del words[shape]
     if apart := sorted(told.keys() ^ criteria.keys()):
         raise ValueError(
             f"claims {apart} stand either in {name}.toml only or in report/claims/{name}.py only: "
@@ -116,18 +126,15 @@ def claims(name: str, criteria: Mapping[str, Criterion]) -> tuple[Claim, ...]:
     )
 
 
-OTHER = {"repeats", "untestable"}  # what may stand in place of a criterion
+def _untestable(why: str) -> Criterion:
+    return lambda runs: Verdict(UNTESTED, condition=why)
 
 
-def _other(words: dict[str, str]) -> Criterion:
-    if "untestable" in words:
-        verdict = Verdict(UNTESTED, condition=words.pop("untestable"))
-        return lambda runs: verdict
-
+def _repeated(id: str) -> Criterion:
     def criterion(runs: Runs) -> Verdict:
         from report.claims import CLAIMS  # only now are all of them there
 
-        (first,) = (claim for claim in CLAIMS if claim.id == words["repeats"])
+        (first,) = (claim for claim in CLAIMS if claim.id == id)
         return first.judge(runs)
 
     return criterion

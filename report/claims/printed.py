@@ -36,21 +36,19 @@ def deviations(model: pd.DataFrame, reference: Curve, after: float) -> pd.DataFr
             run.seed: deviation_dex((run.iteration, run.distance), reference, after)
             for run in group.itertuples()
         }
-        rows.append(
-            {
-                "rate": rate,
-                "dex": median_interval(list(dex.values())),
-                "by_start": dex,
-                "diverged": int(group.status.ne("completed").sum()),
-            }
-        )
-    return pd.DataFrame(rows)
+        diverged = int(group.status.ne("completed").sum())
+        rows.append((rate, median_interval(list(dex.values())), dex, diverged))
+    return pd.DataFrame(rows, columns=["rate", "dex", "by_start", "diverged"])
 
 
-def nearest(table: pd.DataFrame) -> pd.Series:
-    """The row of `deviations` whose median start comes nearest (of equals, the smaller rate)."""
+def stated_and_nearest(
+    model: pd.DataFrame, table: pd.DataFrame, rate: float | None = None
+) -> tuple[pd.Series, pd.Series]:
+    """Of a model's `deviations` the row at `rate` (default: its tuned one), and the one whose
+    median start comes nearest (of equals, the smaller rate)."""
+    stated = rate if rate is not None else tune(model).rate.iloc[0]
     order = np.lexsort((table.rate, [dex.median_low for dex in table.dex]))
-    return table.iloc[order[0]]
+    return table[table.rate.eq(stated)].iloc[0], table.iloc[order[0]]
 
 
 def implied_rate(
@@ -88,14 +86,12 @@ def match(
     """
     evidence, matching = {}, []
     for number, (phrase, model) in enumerate(candidates.items()):
-        table = deviations(model, reference, after)
-        stated = rate if rate is not None else tune(model).rate.iloc[0]
-        best = nearest(table)
-        for row in (table[table.rate.eq(stated)].iloc[0], best):
+        rows = stated_and_nearest(model, deviations(model, reference, after), rate)
+        for row in rows:
             name = f"{phrase}, rate {row.rate:g}, dex after iteration {after:,.0f}"
             evidence[name] = row.dex
             if row.dex.median_high <= allowed:
-                if number == 0 and row.rate == stated:
+                if number == 0 and row.rate == rows[0].rate:
                     return Verdict(REPRODUCED, evidence)
                 matching.append(f"{phrase}, rate {row.rate:g}")
     return found_near(evidence, [f"with {phrase}" for phrase in matching], allowed)
@@ -104,18 +100,16 @@ def match(
 def match_tuned(model: pd.DataFrame, reference: Curve, after: int, allowed: float) -> Verdict:
     """Whether the median start follows the printed curve: at the tuned rate (reproduced), or at
     another one of the grid (with a condition)."""
-    table = deviations(model, reference, after)
-    (rate,) = tune(model).rate
-    tuned, best = table[table.rate.eq(rate)].iloc[0], nearest(table)
+    tuned, best = stated_and_nearest(model, deviations(model, reference, after))
     where = f"dex after iteration {after:,}"
     evidence = {
-        f"{where}, tuned rate {rate:g}": tuned.dex,
+        f"{where}, tuned rate {tuned.rate:g}": tuned.dex,
         f"{where}, nearest rate {best.rate:g}": best.dex,
     }
     if tuned.dex.median_high <= allowed:
         return Verdict(REPRODUCED, evidence)
     near = best.dex.median_high <= allowed
-    told = [f"with the rate {best.rate:g}; the best is {rate:g}"] if near else []
+    told = [f"with the rate {best.rate:g}; the best is {tuned.rate:g}"] if near else []
     return found_near(evidence, told, allowed)
 
 

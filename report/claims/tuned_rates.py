@@ -7,6 +7,7 @@ and judges them by these criteria: each sentence of the paper is 'reproduced' by
 for the order at ℓ4, which the early targets reverse.
 """
 
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import pandas as pd
@@ -33,30 +34,31 @@ VARIANTS = {
     "without the six outlier rows": "tuned_rates_trimmed",
 }
 
-# Why each threshold is what it is stands with its claim, in book/claims/tuned_rates.toml.
-EARLY, LATE = (0.1, 0.2), (0.4, 0.8)  # shares of the budget: targets are the single layer's there
-SLIGHT, SLIGHT_AT = 1 / 4, (0.2, 0.4)
-LARGE, NEGLIGIBLE = 1.5, 1.1
+# Each threshold, and why it is what it is, stands with its claim, in book/claims/tuned_rates.toml.
+LATE = (0.4, 0.8)  # shares of the budget: targets are the single layer's there
 # dex, and the iteration from which on: depth 1 at ℓ2; other curves; depth 2 and 3 at ℓ2; at ℓ4
 SINGLE_LAYER_DEX, SINGLE_LAYER_AFTER, OTHER_DEX = 0.01, 20_000, 0.05
 DEEP_L2_AFTER, L4_AFTER = 400_000, 100_000
 
 
-def gains(p: float, *deep: int, over: int = 1, at=LATE, **bounds: float) -> list[Race]:
+def gains(
+    p: float, deep: Sequence[int], over: int = 1, at: Sequence[float] = LATE, **bounds: float
+) -> list[Race]:
     """Each depth over the other one, at these shares of the budget."""
     return [depths(p, depth, over, share, **bounds) for depth in deep for share in at]
 
 
-def raced(*compared: Race) -> Criterion:
-    """The races on the paper's grid, and in both variants."""
+def raced(told: Sequence[Mapping]) -> Criterion:
+    """The races that these options of `gains` name, on the paper's grid and in both variants."""
+    compared = [race for options in told for race in gains(**options)]
     variants = {phrase: (name, compared) for phrase, name in VARIANTS.items()}
     return races.raced(EXPERIMENT, compared, variants, reach=arrival)
 
 
-def ordered(p: float, at: tuple[float, ...], **bounds: float) -> Criterion:
+def ordered(p: float, at: Sequence[float], **bounds: float) -> Criterion:
     """Depth 2 over 1 and 3 over 2: at the end of the budget, and on the way there."""
     ladder = [(2, 1), (3, 2)]
-    on_the_way = raced(*(r for n, over in ladder for r in gains(p, n, over=over, at=at, **bounds)))
+    on_the_way = raced([{"p": p, "deep": [n], "over": m, "at": at} | bounds for n, m in ladder])
 
     def criterion(runs: Runs) -> Verdict:
         evidence, failed = {}, []
@@ -108,7 +110,7 @@ def _meeting(frame: pd.DataFrame, phrase: str, evidence: dict[str, object]) -> l
 
 
 def universal(runs: Runs) -> tuple[bool, dict]:
-    races = [*gains(2, 2, 3, lower=1), *gains(4, 2, 3, lower=1)]
+    races = [*gains(2, (2, 3), lower=1), *gains(4, (2, 3), lower=1)]
     found = race_table(runs(EXPERIMENT), races, reach=arrival).speedup
     refuted = any(race.refuted(gain) for race, gain in zip(races, found, strict=True))
     return not refuted, {str(race): gain for race, gain in zip(races, found, strict=True)}
@@ -127,26 +129,10 @@ def curve_matches(runs: Runs, p: int, depth: int) -> Verdict:
     return printed.match_tuned(model, curve, after(p, depth), allowed)
 
 
-CRITERIA = {
-    "l2-hinders": raced(*gains(2, 2, 3, upper=1)),
-    "l2-slightly": raced(*gains(2, 2, 3, at=SLIGHT_AT, lower=SLIGHT)),
-    "l4-depth2": raced(*gains(4, 2, lower=1)),
-    "l4-depth3": raced(*gains(4, 3, lower=1)),
-    "l4-depth3-over-2": raced(*gains(4, 3, over=2, lower=1)),
-    "l4-a-lot": raced(*gains(4, 2, 3, at=LATE[-1:], lower=LARGE)),
-    "loss-decides": loss_decides,
-    "l2-order": ordered(2, EARLY + LATE[:1], upper=1),
-    "l4-order": ordered(4, EARLY + LATE, lower=1),
-    # one comparison, named beforehand, for a sentence of existence
-    "lp-benefits": raced(*gains(4, 3, at=LATE[-1:], lower=1)),
-    "ava-l2": raced(*gains(2, 2, 3, at=EARLY + LATE, upper=NEGLIGIBLE)),
-    "blog-2023-faster": raced(*gains(2, 2, 3, lower=1), *gains(4, 2, 3, lower=1)),
-    "blog-2024-universal": universal,
-    # the two cells are named beforehand, not found
-    "blog-2024-either-way": raced(*gains(4, 3, lower=1), *gains(2, 3, upper=1)),
-} | {
-    f"curve-l{p}-depth{depth}": partial(curve_matches, p=p, depth=depth)
-    for p in (2, 4)
-    for depth in (1, 2, 3)
-}
-CLAIMS = claims("tuned_rates", {f"tuned-{id}": asked for id, asked in CRITERIA.items()})
+CLAIMS = claims(
+    "tuned_rates",
+    {"tuned-loss-decides": loss_decides, "tuned-blog-2024-universal": universal},
+    races=raced,
+    order=lambda told: ordered(**told),
+    curve=lambda told: partial(curve_matches, **told),
+)

@@ -28,7 +28,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from accel_core import datasets
-from accel_core.initializers import IdentityOffset, Initializer, NearZero, TorchDefault
 from accel_core.intervals import median_interval
 from accel_core.models import Architecture, end_to_end
 from accel_core.problem import Problem
@@ -39,7 +38,15 @@ from accel_core.theory import escape_time
 from accel_core.training import Run, record_points
 from report.experiments.tasks import Outcome, Task
 from report.record import Row
-from report.replications.walk import FRACTION, PER_DECADE, curves, run_tables
+from report.replications.walk import (
+    DEPTHS,
+    FRACTION,
+    PER_DECADE,
+    SEEDS,
+    STARTS,
+    curves,
+    run_tables,
+)
 
 __all__ = ["BUDGETS", "MapCell", "cells", "map_table", "predict", "small",
            "synthetic"]  # fmt: skip
@@ -50,13 +57,8 @@ Array = NDArray[np.float64]
 BUDGETS = (100, 1_000, 10_000)
 # every other of the usual record points: the map has thousands of curves
 POINTS = np.union1d(record_points(BUDGETS[-1], PER_DECADE)[::2], BUDGETS)
-DEPTHS = (1, 2, 3)
 RATES = tuple(float(f"{m}e{e}") for e in range(-4, 1) for m in (1, 2, 5))
-STARTS: dict[str, Initializer] = {
-    "near_zero": NearZero(0.01), "default": TorchDefault(), "identity": IdentityOffset(0.01)
-}  # fmt: skip
 RULES = {"GD": GradientDescent(), "Adam": Adam()}
-SEEDS = 5
 ROWS, FEATURES, NOISE = 128, 8, 0.3
 REAL = ("autompg", "energy", "yacht")  # small tables: thousands of runs in minutes
 

@@ -8,7 +8,7 @@ draws everything once and sets no seed; here starts are numbered.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -54,6 +54,13 @@ POINTS = np.array([0, 1, 2, 3, 5, 8, 12, 18, 27, 40, 60, 80, STEPS - 1])
 REPORT_SPLIT = 0
 
 
+def demand(task: Task, **allowed: Iterable) -> None:
+    """Raises `ValueError` where a task's field has a value that is not allowed."""
+    for name, choices in allowed.items():
+        if (value := getattr(task, name)) not in choices:
+            raise ValueError(f"{name} = {value!r}: allowed are {', '.join(map(str, choices))}")
+
+
 @dataclass(frozen=True)
 class Draw(Task):
     """One draw: the seven networks from one start each, at every rate of the grid.
@@ -75,11 +82,7 @@ class Draw(Task):
     def __post_init__(self):
         allowed = {"dataset": ("ethanol", "abalone"), "start": STARTS, "rule": RULES,
                    "activation": ("linear", "relu")}  # fmt: skip
-        for name, choices in allowed.items():
-            if getattr(self, name) not in choices:
-                raise ValueError(
-                    f"{name} = {getattr(self, name)!r}: allowed are {', '.join(choices)}"
-                )
+        demand(self, **allowed)
         if self.activation == "relu" and (self.p, self.rule) != (2.0, "SGD"):
             raise ValueError("ReLU networks are trained with p = 2 and SGD only, as in the report")
 

@@ -23,7 +23,7 @@ from accel_core.training import Run, record_points, train
 from report.experiments import ProblemSpec, frame
 from report.experiments.tasks import Outcome, Task
 from report.record import Row
-from report.replications.levy_wang import parts
+from report.replications.levy_wang import demand, parts
 
 __all__ = ["FLOOR", "LEVY_WANG", "ORDERS", "PAPER", "RATES", "SEEDS", "Cell", "Setting", "cells",
            "compare", "curves", "factorial", "run_tables", "settings", "small",
@@ -65,11 +65,7 @@ class Cell(Task):
     seed: int = 0
 
     def __post_init__(self):
-        for name, choices in (("start", STARTS), ("precision", FLOAT), ("share", (0.8, 1.0))):
-            if getattr(self, name) not in choices:
-                raise ValueError(
-                    f"{name} = {getattr(self, name)!r}: allowed are {', '.join(map(str, choices))}"
-                )
+        demand(self, start=STARTS, precision=FLOAT, share=(0.8, 1.0))
 
     def problem(self) -> Problem:
         """The rows trained on: all, or the four fifths that the seed's split gives."""

@@ -15,6 +15,7 @@ from report.claims import tuned_rates as tuned
 from report.claims.races import depths, race_table
 from report.paths import WORDS
 
+NAMES = [claim.id.removeprefix("tuned-") for claim in tuned.CLAIMS if not claim.repeats]
 BUDGET = 1_000_000
 RATES = (1e-3, 5e-3, 1e-2)
 ITERATION = made_up_runs.axis(BUDGET)
@@ -87,7 +88,7 @@ def test_printed_speedups_are_those_that_the_thresholds_were_reasoned_from(share
     assert tuple(round(e.median_low, 2) for e in found) == PRINTED_SPEEDUPS[share]
 
 
-@pytest.mark.parametrize("name", tuned.CRITERIA)
+@pytest.mark.parametrize("name", NAMES)
 def test_the_paper_is_reproduced_by_its_own_figure(name):
     # order at ℓ4: not early on; faster: at ℓ4 and not at ℓ2, which is half of the comparisons
     odd = {"l4-order": CONDITION, "blog-2023-faster": OPEN, "blog-2024-universal": FAILS}
@@ -131,7 +132,7 @@ def test_a_plausible_other_outcome_fails_the_claim_or_is_its_condition(name, cur
 
 
 def test_every_claim_about_speed_has_a_counterexample():
-    assert {name for name, *_ in COUNTEREXAMPLES} == {n for n in tuned.CRITERIA if "curve" not in n}
+    assert {name for name, *_ in COUNTEREXAMPLES} == {n for n in NAMES if "curve" not in n}
 
 
 # --- conditions: each names what fails, and only that
@@ -151,7 +152,7 @@ def test_a_failing_variant_is_the_condition(phrase, experiment):
 def test_one_start_against_the_others_is_the_condition():
     frame = grid(figure())
     # start 4 of depth 3: diverges at the rate that is best for the others
-    odd = (frame.p == 4) & (frame.depth == 3) & (frame.seed == 4) & (frame.rate == RATES[1])
+    odd = frame.query("p == 4 and depth == 3 and seed == 4 and rate == @RATES[1]").index
     frame.loc[odd, ["status", "final"]] = ["diverged", np.inf]
     assert judge("l4-depth3", experiments(frame)).condition.startswith(
         "for the median start only: depth 3 over 1 at ℓ4 (40%, 80% of the budget)"
@@ -244,14 +245,14 @@ def test_printed_curve_is_judged_after_the_stated_iteration_only(p, depth, after
 @pytest.mark.parametrize(
     ("races", "outcome"),
     [
-        (tuned.gains(2, 2, 3, at=tuned.SLIGHT_AT, lower=0.7), FAILS),
-        (tuned.gains(4, 2, 3, at=(0.8,), lower=3.0), FAILS),
-        (tuned.gains(4, 2, 3, at=(0.8,), lower=1.9), OPEN),
-        (tuned.gains(2, 2, 3, at=(0.4,), upper=0.3), FAILS),
+        ({"p": 2, "at": [0.2, 0.4], "lower": 0.7}, FAILS),
+        ({"p": 4, "at": [0.8], "lower": 3.0}, FAILS),
+        ({"p": 4, "at": [0.8], "lower": 1.9}, OPEN),
+        ({"p": 2, "at": [0.4], "upper": 0.3}, FAILS),
     ],
 )
 def test_another_threshold_is_another_verdict(races, outcome):
-    criterion = tuned.raced(*races)
+    criterion = tuned.raced([races | {"deep": [2, 3]}])
     assert criterion(experiments(grid(figure())).__getitem__).outcome == outcome
 
 
@@ -331,43 +332,24 @@ def test_every_id_has_its_words_and_its_criterion(monkeypatch, tmp_path):
         claims._assembled(tuned.CLAIMS, tuned.CLAIMS)
 
 
-def test_a_criterion_that_says_only_whether_takes_the_reason_from_the_words():
-    def verdict(holds):
-        words = ("x", "ours", "", "", "")
-        return claims.Claim(*words, lambda runs: (holds, {"n": 1}), otherwise="no").judge({})
-
-    assert (verdict(True).outcome, verdict(False).condition) == (HOLDS, "no")
-
-
-def test_what_repeats_a_claim_has_its_verdict_and_what_is_untestable_its_reason(
+def test_words_may_repeat_a_claim_or_say_why_it_fails_or_why_nothing_tests_it(
     monkeypatch, tmp_path
 ):
     monkeypatch.setattr(base, "WORDS", tmp_path)
     words = 'source = "ours"\nplace = ""\nsentence = ""\nchapter = ""\n'
-    more = '[a]\nrepeats = "tuned-l4-a-lot"\n[b]\nuntestable = "nothing is left"\n'
+    more = '[a]\nrepeats = "tuned-l4-a-lot"\n[b]\nuntestable = "no"\n[c]\notherwise = "not"\n'
     (tmp_path / "small.toml").write_text(words + more, encoding="utf8")
-    again, never = base.claims("small", {})
+    again, never, fails = base.claims("small", {"c": lambda runs: (False, {"n": 1})})
     runs = experiments(grid(figure()))
     assert again.judge(runs) == judge("l4-a-lot", runs)
-    assert never.judge(runs).condition == "nothing is left"
+    assert never.judge(runs) == claims.Verdict(claims.UNTESTED, condition="no")
+    assert fails.judge(runs) == claims.Verdict(FAILS, {"n": 1}, "not")
 
 
-@pytest.mark.parametrize(
-    ("held", "refuted", "of", "outcome"),
-    [
-        (4, 4, 8, OPEN),
-        (5, 3, 8, ""),
-        (3, 5, 8, FAILS),
-        (3, 4, 8, FAILS),
-        (3, 3, 8, OPEN),
-        (0, 0, 3, OPEN),
-    ],
-)
-def test_exactly_on_the_threshold_or_too_wide_is_undecided(held, refuted, of, outcome):
-    assert base.by_majority(held, refuted, of) == outcome
-
-
-def test_a_race_whose_intervals_say_neither_is_undecided():
+def test_exactly_on_the_threshold_or_too_wide_is_undecided():
+    counts = [(4, 4), (5, 3), (3, 5), (3, 4), (3, 3), (0, 0)]  # that hold, are refuted, of eight
+    found = [base.by_majority(held, refuted, 8) for held, refuted in counts]
+    assert found == [OPEN, "", FAILS, FAILS, OPEN, OPEN]
     frame = grid(figure(l4=(1, 0.9, 1)), jitter=0)
     # two starts of depth 2 are far ahead: the median start is behind, its interval reaches above 1
     ahead = (frame.p == 4) & (frame.depth == 2) & (frame.seed < 2)

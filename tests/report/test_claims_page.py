@@ -3,11 +3,10 @@
 import xml.etree.ElementTree as ET
 
 import pandas as pd
-import pytest
 
 from accel_core.intervals import Estimate
 from report.claims import CLAIMS, OUTCOMES, Claim, Verdict, table, tuned_rates
-from report.claims.page import NAMES, number, page, summary
+from report.claims.page import NAMES, page, summary
 from report.experiments import recorded as runs
 
 
@@ -69,14 +68,10 @@ def test_each_entry_links_to_itself_and_to_its_chapter_where_there_is_one(monkey
     assert {link[1:] for link in links if link[0] == "#"} == set(JUDGED.id)
 
 
-def test_markdown_has_a_row_per_claim_and_keeps_its_columns():
+def test_markdown_has_a_row_per_claim_and_html_a_section_per_source():
     lines = page(JUDGED)._repr_markdown_().splitlines()
     assert len(lines) == 2 + 3
-    assert lines[2].startswith("| ✓ reproduced | Arora, Cohen, Hazan (2018), Sec. 1 |")
     assert {line.replace("\\|", "").count("|") for line in lines} == {5}
-
-
-def test_entries_stand_under_their_sources():
     sections = list(parsed(page(JUDGED)._repr_html_()).iter("section"))
     assert [part.find("h3").text for part in sections] == [NAMES["paper"], NAMES["ava"]]
     for part, source in zip(sections, ("paper", "ava"), strict=True):
@@ -106,10 +101,3 @@ def test_changing_one_criterion_changes_the_page(monkeypatch):
     monkeypatch.setattr(tuned_rates, "SINGLE_LAYER_DEX", 1e-6)
     after = entry(runs, "tuned-curve-l2-depth1")
     assert after.get("data-outcome") != "reproduced"
-
-
-@pytest.mark.parametrize(
-    ("value", "text"), [(1 / 3, "0.333"), (12, "12"), ("words", "words"), (pd.NA, "<NA>")]
-)
-def test_numbers_have_three_digits(value, text):
-    assert number(value) == text

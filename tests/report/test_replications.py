@@ -3,6 +3,7 @@
 from dataclasses import replace
 from itertools import pairwise
 
+import made_up_runs
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,7 +11,6 @@ import torch
 
 from accel_core import datasets
 from accel_core.datasets import DataUnavailable
-from accel_core.initializers import factor_balanced
 from accel_core.intervals import Estimate
 from accel_core.models import Architecture
 from accel_core.problem import Problem
@@ -123,12 +123,9 @@ def test_a_draw_is_the_plain_single_precision_loop(small, activation):
         assert found == pytest.approx(wanted, rel=1e-4)
 
 
-def test_rise_by_hand():
+def test_the_rise_and_the_held_out_loss_at_equal_training_loss_by_hand():
     curves = np.array([[4.0, 2.0, 3.0, 1.0], [4.0, 3.0, 2.0, 1.0]])
     np.testing.assert_allclose(levy_wang._rise(curves), [1.5, 1.0])
-
-
-def test_held_out_at_equal_training_loss_by_hand():
     # the first is at 0.25 in the end, the second at 0.5, halfway down the first's last step in logs
     losses = np.array([[4.0, 1.0, 0.25], [2.0, 1.0, 0.5]])
     held = np.array([[5.0, 4.0, 1.0], [5.0, 4.0, 3.0]])
@@ -200,39 +197,19 @@ def test_the_printed_condition_holds_and_balancedness_does_not():
         starts.printed_condition((4, 2, 1), np.random.default_rng(0))
 
 
-def test_emulation_follows_from_a_balanced_start_only():
-    data = problem()
-    m, rng = data.moments, np.random.default_rng(0)
-    even = factor_balanced(rng.standard_normal((1, 3)), (3, 5, 1), rng)
-    odd = [10 * even[0], even[1] / 10]
-    near, far = (starts._stray(w, m.xx, m.xy.T) for w in (even, odd))
-    assert near < 0.05 < far
-
-
 # ---- curvature and bursts ------------------------------------------------------------------------
 
 
-def test_the_kernel_is_the_squared_slope_of_the_output():
-    shape = Architecture(3, 4)
-    flat, u = np.random.default_rng(0).standard_normal(shape.count(3)), np.array([0.6, 0.8, 0.0])
-    theta = torch.tensor(flat, requires_grad=True)
-    weights, _ = shape.unpack(theta, 3)
-    (weights[2] @ weights[1] @ weights[0] @ torch.tensor(u)).sum().backward()
-    found = bursts._kernel(shape.unpack(flat, 3)[0], u)
-    assert found == pytest.approx(float(theta.grad.square().sum()))
-
-
-def test_growth_is_one_minus_rate_times_sharpness(small, monkeypatch):
+def test_the_error_grows_by_one_minus_rate_times_sharpness(small, monkeypatch):
     monkeypatch.setattr(bursts, "parts", levy_wang.parts)
     # one layer: the Hessian is 2XᵀX/n with the bias; at 2.5/σ every swing grows by half
     data, _ = levy_wang.parts("ethanol", 0)
     sigma = 2 * np.linalg.eigvalsh(data.moments.with_bias().xx)[-1]
-    trace = bursts.Trace("ethanol", "default", 1, 1, 0, float(2.5 / sigma), 12)
+    trace = bursts.Trace("ethanol", "default", 1, 1, 0, float(2.5 / sigma), 40)
     table = bursts.trace_table([computed(trace)])
     np.testing.assert_allclose(table.sharpness, sigma, rtol=1e-4)
-    np.testing.assert_allclose(np.abs(1 - trace.rate * table.sharpness), 1.5, rtol=1e-3)
-    slopes = table.slope.to_numpy()
-    np.testing.assert_allclose(slopes[1:] / slopes[:-1], 1.5, rtol=2e-3)
+    above = table.loss - data.optimum(bias=True).loss
+    np.testing.assert_allclose((above / above.shift())[-5:], 1.5**2, rtol=2e-2)
 
 
 def trace(**changed):
@@ -262,7 +239,7 @@ def test_a_climb_by_hand():
 # ---- the raised grid -----------------------------------------------------------------------------
 
 
-def test_only_the_grid_is_another_one():
+def test_only_the_grid_is_another_one(small):
     for raised in levy_wang.raised(2):
         usual = Draw(raised.dataset, raised.start, seed=raised.seed)
         assert {k: v for k, v in vars(raised).items() if k != "grid"} == vars(usual)
@@ -270,9 +247,6 @@ def test_only_the_grid_is_another_one():
     assert set(levy_wang.GRID) < set(levy_wang.Raised("ethanol").rates)
     fine = np.array(levy_wang.GRIDS["fine"])
     assert (fine[1:] / fine[:-1]).max() < 2.51
-
-
-def test_a_raised_draw_says_so_in_the_table(small):
     table = levy_wang.table([computed(levy_wang.Raised("ethanol", seed=1))])
     assert set(table.grid) == {"raised"}
     assert len(table.by_rate.iloc[0]) == len(levy_wang.GRIDS["raised"])
@@ -295,17 +269,12 @@ def run_table(curves, budget=1000):
     at = np.array([0, 10, 100, 400, 1000])
     return pd.DataFrame(
         [
-            {
-                "key": f"{depth}{rate}{seed}", "problem": "x", "p": 2.0, "depth": depth, "width": 1,
-                "bias": False, "start": "s", "seed": seed, "rule": "GD", "rate": rate,
-                "weight_decay": 0.0, "budget": budget, "status": "completed", "diverged_at": pd.NA,
-                "iteration": at, "distance": np.array(values) * 1.01**seed,
-                "final": values[-1] * 1.01**seed,
-            }
+            made_up_runs.run({"depth": depth}, np.array(values) * 1.01**seed, seed, rate, budget)
+            | {"iteration": at}
             for (depth, rate), values in curves.items()
             for seed in range(3)
         ]
-    )  # fmt: skip
+    )
 
 
 def test_compare_by_hand():
@@ -375,14 +344,13 @@ def test_prediction_by_hand():
     for depth in (1, 2, 3):
         assert depth_map.predict(data, depth, 2.0, 1000) == pytest.approx(1 / depth)
     # from m₀ = 0.02 depth 2 needs T₀ = ln(100)/(2·4)/η with η = 2/(2·2·2) = 1/4, against T₁ = 400
-    assert depth_map.predict(data, 2, 0.02, 1000) == pytest.approx(
-        400 / (np.log(100) / 8 * 4 + 800)
-    )
-
-
-def test_adam_is_predicted_to_gain_nothing():
+    by_hand = 400 / (np.log(100) / 8 * 4 + 800)
+    assert depth_map.predict(data, 2, 0.02, 1000) == pytest.approx(by_hand)
+    at = [depth_map.predict(data, 2, 0.02, budget) for budget in depth_map.BUDGETS]
+    wanted = depth_map.predict(data, 2, 0.02, 5000)  # between budgets: on the formula's line
+    assert depth_map._expected(np.array(at), 0.4 * 5000) == pytest.approx(wanted)
     cell = depth_map.MapCell("synthetic", 4.0, "near_zero", "Adam", 10.0)
-    assert cell.predicted(cell.problem(), 3, 1000) == 1.0
+    assert cell.predicted(cell.problem(), 3, 1000) == 1.0  # Adam gains nothing
 
 
 def test_a_small_map_has_one_target_a_cell():
@@ -395,11 +363,3 @@ def test_a_small_map_has_one_target_a_cell():
     never = depth_map.map_table([computed(slow)], share=1e-9)
     assert never.predicted.isna().all()
     assert not never.decided.any()
-
-
-def test_a_prediction_between_budgets_is_on_the_formulas_line():
-    x = np.array([1.0, -1.0, 1.0, -1.0])
-    data = Problem(x[:, None], 2 * x, 2.0)
-    at = [depth_map.predict(data, 2, 0.02, budget) for budget in depth_map.BUDGETS]
-    wanted = depth_map.predict(data, 2, 0.02, 5000)
-    assert depth_map._expected(np.array(at), 0.4 * 5000) == pytest.approx(wanted)
