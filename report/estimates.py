@@ -58,13 +58,6 @@ class Estimate:
         return self.runs - self.recorded - self.cached
 
 
-@dataclass(frozen=True)
-class _Trial:
-    multiplications: float
-    setup: float  # seconds: the problem, once a process
-    seconds: float
-
-
 def estimate(specs: Sequence[Spec], workers: int) -> Estimate:
     """Tries these runs. Raises `ValueError` for fewer workers than one, and
     `DataUnavailable` where a problem's rows are not at hand."""
@@ -78,11 +71,11 @@ def estimate(specs: Sequence[Spec], workers: int) -> Estimate:
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, spawn, worker.end_with, (os.getpid(),)) as fresh:
         trials, ready, memory = fresh.submit(_try, Spec.cut(missing or specs)).result()
-    start = ready - began + sum(trial.setup for trial in trials)
+    multiplications, setup, seconds = np.transpose(trials)
     return Estimate(
         len(specs), len(recorded), len(cached), workers,
-        multiplications=sum(trial.multiplications for trial in trials),
-        seconds=start + _makespan([trial.seconds for trial in trials], workers),
+        multiplications=multiplications.sum(),
+        seconds=ready - began + setup.sum() + _makespan(seconds, workers),
         memory=memory,
         collector=peak_memory(),
     )  # fmt: skip
@@ -96,7 +89,7 @@ def _makespan(seconds: Sequence[float], workers: int) -> float:
     return max(busy)
 
 
-def _try(pieces: Sequence[Sequence[Spec]]) -> tuple[list[_Trial], float, int]:
+def _try(pieces: Sequence[Sequence[Spec]]) -> tuple[list[tuple], float, int]:
     """Trials of these shards, when this process was ready for the first, and its peak memory."""
     ready = time.time()
     numba.set_num_threads(1)
@@ -104,7 +97,8 @@ def _try(pieces: Sequence[Sequence[Spec]]) -> tuple[list[_Trial], float, int]:
         return [_trial(piece) for piece in pieces], ready, peak_memory()
 
 
-def _trial(specs: Sequence[Spec]) -> _Trial:
+def _trial(specs: Sequence[Spec]) -> tuple[float, float, float]:
+    """Multiplications, seconds until the problem is there (once a process), seconds of the rest."""
     iterations = specs[0].iterations
     began = time.process_time()
     training = Training(specs)
@@ -122,7 +116,7 @@ def _trial(specs: Sequence[Spec]) -> _Trial:
     point = max(0.0, last - step * (n - begin)) / points
     ahead = step * iterations + point * len(recorder.points)
     end = _seconds(_finish, training)
-    return _Trial(batch.cost * iterations, setup, max(spent, ahead) + end)
+    return batch.cost * iterations, setup, max(spent, ahead) + end
 
 
 def _seconds(work: Callable[..., object], *arguments) -> float:

@@ -18,7 +18,7 @@ from accel_core.intervals import Estimate
 from report.claims import printed
 from report.claims.base import Claim, Runs, Verdict
 from report.claims.page import MARKS, NAMES
-from report.claims.printed import SKIPPED, Curve
+from report.claims.printed import Curve
 from report.claims.races import target
 from report.figure_data import NUMBERS
 
@@ -172,8 +172,7 @@ def deviations(
     """
     rows = []
     for name, (curve, runs) in curves.items():
-        begin = after if after is not None else SKIPPED * runs.budget.iloc[0]
-        table = printed.deviations(runs, curve, begin)
+        table = printed.deviations(runs, curve, after)
         at, best = printed.stated_and_nearest(runs, table, rate)
         least = table.by_start.map(lambda dexes: min(dexes.values()))
         single = table.rate[least.idxmin()]

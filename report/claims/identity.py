@@ -123,10 +123,9 @@ def curve_matches(runs: Runs, curve: str) -> Verdict:
     single starts."""
     own = select(runs(EXPERIMENT), **CURVES[curve])
     wide = {} if curve == "depth1" else {"width 128": select(runs(WIDE), **CURVES[curve])}
-    after = printed.SKIPPED * own.budget.iloc[0]
     reference = printed.printed_curve(runs, "fig6_identity_l4", curve)
-    verdict = printed.match(reference, after, {"width 1": own} | wide)
-    table = printed.deviations(own, reference, after)
+    verdict = printed.match(reference, {"width 1": own} | wide)
+    table = printed.deviations(own, reference)
     near = [sum(np.array([*starts.values()]) <= printed.ALLOWED) for starts in table.by_start]
     if verdict.outcome != NOT_REPRODUCED or not max(near):
         return verdict

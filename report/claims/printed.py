@@ -28,9 +28,10 @@ def printed_curve(runs: Runs, figure: str, curve: str) -> Curve:
     return table.iteration.to_numpy(float), table.value.to_numpy(float)
 
 
-def deviations(model: pd.DataFrame, reference: Curve, after: float) -> pd.DataFrame:
-    """One row per rate of a model's runs: rate, dex (`Estimate`), by_start, diverged."""
-    rows = []
+def deviations(model: pd.DataFrame, reference: Curve, after: float | None = None) -> pd.DataFrame:
+    """One row per rate of a model's runs: rate, dex (`Estimate`), by_start, diverged; from
+    iteration `after` on, by default over the last 90 % of the axis."""
+    rows, after = [], SKIPPED * model.budget.iloc[0] if after is None else after
     for rate, group in all_starts(model).groupby("rate"):
         dex = {
             run.seed: deviation_dex((run.iteration, run.distance), reference, after)
@@ -51,19 +52,15 @@ def stated_and_nearest(
     return table[table.rate.eq(stated)].iloc[0], table.iloc[order[0]]
 
 
-def implied_rate(
-    run: pd.Series, reference: Curve, after: float, factors: np.ndarray | None = None
-) -> tuple[float, float]:
+def implied_rate(run: pd.Series, reference: Curve, after: float) -> tuple[float, float]:
     """(rate, dex): at which rate a run of gradient descent in its stable range would come nearest.
 
     Stable curves of one start fall on one line over rate × iteration, so the run's own curve,
     read at factor × iteration, is the curve at factor × its rate. Only factors that do not read
     past the run's end are tried.
     """
-    factors = np.geomspace(0.02, 50, 800) if factors is None else factors
-    at, value = reference
-    at, value = at[at >= after], value[at >= after]
-    best = (np.nan, np.inf)
+    at, value = (column[reference[0] >= after] for column in reference)
+    factors, best = np.geomspace(0.02, 50, 800), (np.nan, np.inf)
     for factor in factors[factors * at.max() <= run.iteration[-1]]:
         curve = distance_at(run.iteration, run.distance, np.maximum(factor * at, 1))
         dex = float(np.abs(np.log10(curve / value)).max())
@@ -72,29 +69,25 @@ def implied_rate(
 
 
 def match(
-    reference: Curve,
-    after: float,
-    candidates: Mapping[str, pd.DataFrame],
-    rate: float | None = None,
-    allowed: float = ALLOWED,
+    reference: Curve, candidates: Mapping[str, pd.DataFrame], rate: float | None = None
 ) -> Verdict:
-    """Whether the median start follows the printed curve; the first candidate is the claimed one.
+    """Whether the median start follows the printed curve over the last 90 % of the axis.
 
-    `candidates`: phrase → runs of one model. Reproduced: the first of them at `rate` (default: its
-    tuned rate). With a condition: another rate of the grid, or another candidate. `after` is an
-    iteration.
+    `candidates`: phrase → runs of one model; the first is the claimed one. Reproduced: it does at
+    `rate` (default: its tuned rate). With a condition: another rate of the grid, or candidate.
     """
     evidence, matching = {}, []
+    after = SKIPPED * next(iter(candidates.values())).budget.iloc[0]
     for number, (phrase, model) in enumerate(candidates.items()):
         rows = stated_and_nearest(model, deviations(model, reference, after), rate)
         for row in rows:
             name = f"{phrase}, rate {row.rate:g}, dex after iteration {after:,.0f}"
             evidence[name] = row.dex
-            if row.dex.median_high <= allowed:
+            if row.dex.median_high <= ALLOWED:
                 if number == 0 and row.rate == rows[0].rate:
                     return Verdict(REPRODUCED, evidence)
                 matching.append(f"{phrase}, rate {row.rate:g}")
-    return found_near(evidence, [f"with {phrase}" for phrase in matching], allowed)
+    return found_near(evidence, [f"with {phrase}" for phrase in matching], ALLOWED)
 
 
 def match_tuned(model: pd.DataFrame, reference: Curve, after: int, allowed: float) -> Verdict:

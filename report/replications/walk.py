@@ -254,24 +254,21 @@ def compare(runs: pd.DataFrame, budget: int, upper: float) -> pd.DataFrame:
 
 def _shortened(runs: pd.DataFrame, budget: int) -> pd.DataFrame:
     """The runs as if they had ended at `budget`, a recorded iteration or beside one."""
-    rows = []
-    for run in runs.to_dict("records"):
-        left, kept = run["diverged_at"], run["iteration"] <= budget
-        gone = not pd.isna(left) and left <= budget
-        if not gone and run["iteration"][kept][-1] != budget:
+    left = runs.diverged_at.astype("Int64")
+    gone = left.le(budget).fillna(False).astype(bool)
+    kept = [iteration <= budget for iteration in runs.iteration]
+    cut = {name: [values[k] for values, k in zip(runs[name], kept, strict=True)]
+           for name in ("iteration", "distance")}  # fmt: skip
+    for lost, own, iteration in zip(gone, cut["iteration"], runs.iteration, strict=True):
+        if not lost and own[-1] != budget:
             raise ValueError(
                 f"budget = {budget}: the curves are not recorded there; take one of "
-                f"{run['iteration'].tolist()}"
+                f"{iteration.tolist()}"
             )
-        distance = run["distance"][kept]
-        run |= {"budget": budget, "iteration": run["iteration"][kept], "distance": distance}
-        run |= {
-            "status": "diverged" if gone else "completed",
-            "diverged_at": left if gone else pd.NA,
-            "final": np.inf if gone else float(distance[-1]),
-        }
-        rows.append(run)
-    return pd.DataFrame(rows)
+    ends = [np.inf if lost else d[-1] for lost, d in zip(gone, cut["distance"], strict=True)]
+    status = np.where(gone, "diverged", "completed")
+    left = left.where(gone)
+    return runs.assign(budget=budget, status=status, diverged_at=left, final=ends, **cut)
 
 
 def factorial_table(rows: Sequence[Row], least: float = 0.0) -> pd.DataFrame:

@@ -2,12 +2,12 @@
 plausible tables that fail, thresholds."""
 
 import tomllib
+from itertools import product
 
 import made_up_runs
 import numpy as np
-import pandas as pd
 import pytest
-from made_up_runs import PRINTED
+from made_up_runs import PRINTED, RATES, printed_on
 
 from report import claims
 from report.claims import base
@@ -17,7 +17,6 @@ from report.paths import WORDS
 
 NAMES = [claim.id.removeprefix("tuned-") for claim in tuned.CLAIMS if not claim.repeats]
 BUDGET = 1_000_000
-RATES = (1e-3, 5e-3, 1e-2)
 ITERATION = made_up_runs.axis(BUDGET)
 HOLDS, CONDITION, FAILS = "reproduced", "reproduced with a condition", "not reproduced"
 OPEN = "undecided"
@@ -33,15 +32,8 @@ def grid(curves, jitter=0.01):
 
     Start s is a little slower than start s − 1, each model alike.
     """
-    return pd.DataFrame(
-        made_up_runs.run(
-            {"p": float(p), "depth": depth}, curve * (1 + jitter * seed) * factor, seed, rate,
-            BUDGET, diverged=rate == RATES[2],
-        )
-        for (p, depth), curve in curves.items()
-        for seed in range(5)
-        for rate, factor in zip(RATES, (3, 1, 1), strict=True)
-    )  # fmt: skip
+    models = [({"p": float(p), "depth": depth}, curve) for (p, depth), curve in curves.items()]
+    return made_up_runs.table(models, BUDGET, jitter)
 
 
 def experiments(frame, **others):
@@ -55,12 +47,8 @@ def figure(l2=(1, 0.6, 0.5), l4=(1, 1.6, 2.2)):
 
 def printed_figure():
     """The printed curves as runs of five equal starts, constant beyond their legible ends."""
-    curves = {}
-    for p in (2, 4):
-        for depth in (1, 2, 3):
-            at = PRINTED.query(f"figure == 'fig4_l{p}' and curve == 'depth{depth}'")
-            logs = np.interp(np.log(ITERATION[1:]), np.log(at.iteration), np.log(at.value))
-            curves[p, depth] = np.exp(np.r_[logs[0], logs])
+    models = product((2, 4), (1, 2, 3))
+    curves = {(p, n): printed_on(BUDGET, f"fig4_l{p}", f"depth{n}") for p, n in models}
     return grid(curves, jitter=0)
 
 
@@ -142,9 +130,8 @@ def test_every_claim_about_speed_has_a_counterexample():
 def test_a_failing_variant_is_the_condition(phrase, experiment):
     alike = grid(figure((1, 1.6, 2.2), (1, 0.9, 0.9)))
     runs = experiments(grid(figure()), **{experiment: alike})
-    assert judge("l4-depth3", runs).condition == (
-        f"{phrase}: not for depth 3 over 1 at ℓ4 (40%, 80% of the budget)"
-    )
+    failed = "not for depth 3 over 1 at ℓ4 (40%, 80% of the budget)"
+    assert judge("l4-depth3", runs).condition == f"{phrase}: {failed}"
     assert judge("loss-decides", runs).condition.startswith(f"{phrase} intervals meet: depth 2")
     assert judge("l2-order", runs).condition.startswith(f"{phrase}: not for")
 
@@ -221,7 +208,7 @@ def test_printed_curve_at_another_rate_is_a_condition_and_nowhere_is_a_failure()
     slow = own & (frame.rate == RATES[0])
     frame.loc[slow, "distance"] = frame[slow].distance.map(lambda d: d / 3)
     assert judge("curve-l4-depth1", experiments(frame, paper_curves=PRINTED)).condition == (
-        "with the rate 0.001; the best is 0.005"
+        "with the rate 0.0001; the best is 0.001"
     )
 
 
@@ -295,14 +282,10 @@ def test_a_single_layer_that_always_diverges_sets_no_target():
     frame = grid(figure())
     layer = frame.index[(frame.p == 4) & (frame.depth == 1)]
     frame.loc[layer, ["status", "final"]] = ["diverged", np.inf]
-    for at in layer:
-        for column in ("iteration", "distance"):
-            frame.at[at, column] = frame.at[at, column][:10]
+    for column in ("iteration", "distance"):
+        frame.loc[layer, column] = frame.loc[layer, column].map(lambda values: values[:10])
     verdict = judge("l4-depth3", experiments(frame))
-    assert (verdict.outcome, "there is no target" in verdict.condition) == (
-        "cannot be tested",
-        True,
-    )
+    assert verdict.outcome == "cannot be tested" and "there is no target" in verdict.condition
     assert judge("l2-hinders", experiments(frame)).outcome == HOLDS
 
 
