@@ -61,29 +61,22 @@ def both(runs: Runs, **settings: object) -> tuple[pd.DataFrame, pd.DataFrame]:
     return tuple(runs_of(runs, factored=factored, **settings) for factored in (False, True))
 
 
-def judge_speedups(found: Mapping[str, Estimate]) -> Verdict:
-    """Above 1 for every start and target: reproduced. Below 1 for half of the targets or more:
-    not reproduced. No more than half above 1 in the median: undecided. Else with a condition."""
+def _judged(networks: tuple[pd.DataFrame, pd.DataFrame], what: str, targets) -> Verdict:
+    """Speed-ups above 1 for every start and target: reproduced. Below 1 for half of the targets or
+    more: not reproduced. No more than half above 1 in the median: undecided. Else: a condition."""
+    column = {"printed loss": "printed", "cross-entropy": "cross_entropy"}[what]
+    pairs = list(zip(*(network[column] for network in networks), strict=True))
+    found = {f"speed-up to {what} {at:g}": each for at, each in speedups(pairs, targets).items()}
     if not found:
         raise MissingRuns("no run reaches any of the targets")
-    median = [name for name, estimate in found.items() if estimate.median_within(lower=1)]
-    failed: dict[str, list[str]] = {}
-    for name, estimate in found.items():
-        if not estimate.within(lower=1):
-            failed.setdefault(failure(name in median), []).append(name)
+    above = {name: estimate.median_within(lower=1) for name, estimate in found.items()}
     refuted = sum(estimate.high < 1 for estimate in found.values())
-    if outcome := by_majority(len(median), refuted, len(found)):
-        words = f"holds for the median start at {len(median)} of {len(found)} targets"
+    if outcome := by_majority(sum(above.values()), refuted, len(found)):
+        words = f"holds for the median start at {sum(above.values())} of {len(found)} targets"
         return Verdict(outcome, found, words)
-    return with_conditions(found, (f"{how} {', '.join(names)}" for how, names in failed.items()))
-
-
-def _judged(networks: tuple[pd.DataFrame, pd.DataFrame], what: str, targets) -> Verdict:
-    column = {"printed loss": "printed", "cross-entropy": "cross_entropy"}[what]
-    found = speedups(list(zip(*(network[column] for network in networks), strict=True)), targets)
-    return judge_speedups(
-        {f"speed-up to {what} {target:g}": each for target, each in found.items()}
-    )
+    how = {name: failure(above[name]) for name in found if not found[name].within(lower=1)}
+    ways = {way: [name for name in how if how[name] == way] for way in how.values()}
+    return with_conditions(found, (f"{way} {', '.join(names)}" for way, names in ways.items()))
 
 
 def faster(runs: Runs) -> Verdict:
