@@ -131,55 +131,43 @@ def race_table(
     return pd.DataFrame(rows)
 
 
-def judge(
-    frame: pd.DataFrame,
-    races: Sequence[Race],
-    variants: Mapping[str, tuple[pd.DataFrame, Sequence[Race]]] | None = None,
-    reach: Callable = iterations_to,
-) -> Verdict:
-    """Verdict over all races; also with every start tuned on its own, and in each of `variants`
-    (phrase → its runs and its races)."""
-    table = race_table(frame, races, reach=reach)
-    evidence = {str(race): gain for race, gain in zip(table.race, table.speedup, strict=True)}
-    held = sum(row.race.holds(row.speedup, median=True) for row in table.itertuples())
-    refuted = sum(row.race.refuted(row.speedup) for row in table.itertuples())
-    failed = _failed(table)
-    conditions = _phrases(failed)
-    if outcome := by_majority(held, refuted, len(races)):
-        reason = f"holds for the median start in {held} of {len(races)} comparisons"
-        told = [reason] if outcome == NOT_REPRODUCED else [reason, *conditions]
-        return Verdict(outcome, evidence, "; ".join(told))
-    edges = {
-        row.race.name: edge
-        for row in table.itertuples()
-        if (edge := row.edge or (row.race.by and row.baseline_edge))
-    }
-    conditions += [f"tuned on the edge of the grid: {n} ({e} rate)" for n, e in edges.items()]
-    repeats = {"every start tuned on its own": (frame, races, True)}
-    repeats |= {phrase: (*variant, False) for phrase, variant in (variants or {}).items()}
-    for phrase, repeat in repeats.items():
-        again = race_table(*repeat, reach=reach)
-        gains = zip(again.race, again.speedup, strict=True)
-        evidence |= {f"{race}, {phrase}": gain for race, gain in gains}
-        known = {(str(race), how) for race, how in failed}
-        new = [(race, how) for race, how in _failed(again) if (str(race), how) not in known]
-        conditions += [f"{phrase}: {words}" for words in _phrases(new)]
-    return with_conditions(evidence, conditions)
-
-
 def raced(
     experiment: str,
     races: Sequence[Race],
     variants: Mapping[str, tuple[str, Sequence[Race]]],
     reach: Callable = iterations_to,
 ) -> Criterion:
-    """The criterion that judges these races over an experiment, and over each of `variants`
-    (phrase → another experiment and the races there)."""
+    """The criterion that judges all of these races over an experiment; also with every start tuned
+    on its own, and in each of `variants` (phrase → another experiment and the races there)."""
 
     def criterion(runs: Runs) -> Verdict:
         frame = runs(experiment)
-        others = {phrase: (runs(name), own) for phrase, (name, own) in variants.items()}
-        return judge(frame, races, others, reach)
+        repeats = {"every start tuned on its own": (frame, races, True)}
+        repeats |= {phrase: (runs(name), own, False) for phrase, (name, own) in variants.items()}
+        table = race_table(frame, races, reach=reach)
+        evidence = {str(race): gain for race, gain in zip(table.race, table.speedup, strict=True)}
+        held = sum(row.race.holds(row.speedup, median=True) for row in table.itertuples())
+        refuted = sum(row.race.refuted(row.speedup) for row in table.itertuples())
+        failed = _failed(table)
+        conditions = _phrases(failed)
+        if outcome := by_majority(held, refuted, len(races)):
+            reason = f"holds for the median start in {held} of {len(races)} comparisons"
+            told = [reason] if outcome == NOT_REPRODUCED else [reason, *conditions]
+            return Verdict(outcome, evidence, "; ".join(told))
+        edges = {
+            row.race.name: edge
+            for row in table.itertuples()
+            if (edge := row.edge or (row.race.by and row.baseline_edge))
+        }
+        conditions += [f"tuned on the edge of the grid: {n} ({e} rate)" for n, e in edges.items()]
+        for phrase, repeat in repeats.items():
+            again = race_table(*repeat, reach=reach)
+            gains = zip(again.race, again.speedup, strict=True)
+            evidence |= {f"{race}, {phrase}": gain for race, gain in gains}
+            known = {(str(race), how) for race, how in failed}
+            new = [(race, how) for race, how in _failed(again) if (str(race), how) not in known]
+            conditions += [f"{phrase}: {words}" for words in _phrases(new)]
+        return with_conditions(evidence, conditions)
 
     return criterion
 

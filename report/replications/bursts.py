@@ -198,14 +198,8 @@ def landscapes(seeds: int = 10) -> list[Landscape]:
 def landscape_table(rows: Sequence[Row]) -> pd.DataFrame:
     """One row per network, seed and level that was reached: dataset, p, depth, width, seed, loss
     (the level, as a share of the loss of x ↦ 0), sharpness, cosine."""
-    found = []
-    for row in rows:
-        values = {n: row.arrays[n].reshape(len(ARCHITECTURES), -1) for n in row.arrays}
-        for i, (depth, width) in enumerate(ARCHITECTURES):
-            for j, level in enumerate(LEVELS):
-                found.append(
-                    {n: row.spec[n] for n in ("dataset", "p", "seed")}
-                    | {"depth": depth, "width": width, "loss": level}
-                    | {n: array[i, j] for n, array in values.items()}
-                )
-    return pd.DataFrame(found).dropna()
+    levels = [(*architecture, level) for architecture in ARCHITECTURES for level in LEVELS]
+    grid = pd.DataFrame(levels, columns=["depth", "width", "loss"])
+    names = ["dataset", "p", "seed"]
+    found = [grid.assign(**{n: row.spec[n] for n in names}, **row.arrays) for row in rows]
+    return pd.concat(found, ignore_index=True)[[*names, *grid, "sharpness", "cosine"]].dropna()
