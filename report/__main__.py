@@ -158,13 +158,6 @@ def campaign(kills: int, corruptions: int, out: str | None = None) -> int:
     return int(table[["unnoticed", "lost", "processes left"]].to_numpy().any())
 
 
-def runs(table: str):
-    """Former name of `experiments.recorded`."""
-    from report.experiments import recorded
-
-    return recorded(table)
-
-
 def pdf() -> int:
     """Print the built book as one PDF (needs Chromium): book/_build/book.pdf."""
     from report.pdf import NoBrowser, print_book

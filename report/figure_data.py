@@ -32,14 +32,8 @@ RUNS = "text/x-accel-runs"
 PHONE = "image/x-phone-svg"
 PHONE_WIDTH, PHONE_PIXELS, LEGIBLE = 4.0, 328, 9  # inches; its column on a phone of 360; px
 RECORD = "the record"
-OWN = [
-    "key",
-    "kept in",
-    "computed",
-    "core seconds",
-    "machine",
-    "versions",
-]  # columns of no specification
+# columns of no specification
+OWN = ["key", "kept in", "computed", "core seconds", "machine", "versions"]
 LISTED = 8  # so many values are listed, of more the first and the last
 
 
@@ -52,9 +46,8 @@ def register(display: DisplayFormatter) -> None:
         PHONE: for_phone,
     }
     for kind, part in parts.items():
-        formatter = type(
-            "Part", (BaseFormatter,), {"format_type": kind, "print_method": "_part_"}
-        )()
+        own = {"format_type": kind, "print_method": "_part_"}
+        formatter = type("Part", (BaseFormatter,), own)()
         formatter.for_type(Figure, part)
         display.formatters[kind] = formatter
 

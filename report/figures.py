@@ -20,20 +20,9 @@ from scipy.optimize import isotonic_regression
 from accel_core.curves import distance_at
 from report import figure_data, paths
 
-__all__ = [
-    "DEPTH_COLOURS",
-    "curves",
-    "depth_colour",
-    "diverged",
-    "end_label",
-    "label_at",
-    "millions",
-    "panels",
-    "plain_ticks",
-    "printed",
-    "printed_curve",
-    "use_style",
-]
+__all__ = ["DEPTH_COLOURS", "curves", "depth_colour", "diverged", "end_label", "label_at",
+           "millions", "panels", "plain_ticks", "printed", "printed_curve",
+           "use_style"]  # fmt: skip
 
 PRINTED = paths.PRINTED
 

@@ -24,8 +24,6 @@ from pathlib import Path
 from typing import Any
 
 PROFILES = ("paper", "smoke")
-# Kinds of output that only the built book holds: a figure's or table's numbers, runs, phone layout.
-BOOK_ALONE = ("text/csv", "text/x-accel-runs", "image/x-phone-svg")
 
 
 class ParameterError(ValueError):

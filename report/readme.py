@@ -23,17 +23,8 @@ from report.experiments import Spec, found
 from report.record import committed
 from report.tables import number, speedups
 
-__all__ = [
-    "FIGURE",
-    "FOLDERS",
-    "ON_PHONES",
-    "digest",
-    "draw",
-    "facts",
-    "filled",
-    "replaced",
-    "written",
-]
+__all__ = ["FIGURE", "FOLDERS", "ON_PHONES", "digest", "draw", "facts", "filled", "replaced",
+           "written"]  # fmt: skip
 
 FOLDERS = {
     "accel_core": "the library, one idea a file; knows nothing of the book",

@@ -6,7 +6,7 @@ import sys
 import browser
 import pytest
 from test_browser import ROOT
-from test_play import STATIC, alone
+from test_play import alone
 
 
 @pytest.fixture(scope="module")
@@ -18,8 +18,8 @@ def recorded():
     return book_play.data()
 
 
-def opened(chromium, folder, fragment, data, **texts):
-    texts |= {"play-data": f"window.accelPlay = {json.dumps(data)};"}
+def opened(chromium, folder, fragment, data):
+    texts = {"play-data": f"window.accelPlay = {json.dumps(data)};"}
     address = alone(folder, fragment, "play-data.js", "charts.js", "live.js", **texts)
     return browser.visit(chromium, address, folder.as_uri())
 
@@ -39,7 +39,7 @@ def trained(page, depth, index, seed):
     return live
 
 
-STABLE = [(1, 21, 0), (2, 14, 3), (2, 7, 1), (3, 12, 0), (3, 14, 4)]  # depth, number of rate, start
+STABLE = [(1, 21, 0), (2, 14, 3), (3, 12, 4)]  # depth, number of rate, start
 
 
 def test_the_l2_experiment_ends_where_the_record_does(chromium, tmp_path, recorded):
@@ -50,15 +50,6 @@ def test_the_l2_experiment_ends_where_the_record_does(chromium, tmp_path, record
             assert float(live["last"]) == pytest.approx(float(live["recorded"]), rel=1e-6), case
         assert trained(here.page, 1, 25, 0)["state"] == "diverged"  # rate 0.04
         assert browser.console(here) + browser.outside(here) == []
-
-
-def test_another_rule_does_not_end_where_the_record_does(chromium, tmp_path, recorded):
-    script = (STATIC / "live.js").read_text("utf8")
-    changed = script.replace("a[0] -= rate * slope", "a[0] -= 1.001 * rate * slope")
-    assert changed != script
-    with opened(chromium, tmp_path, "l2-live.html", recorded, live=changed) as here:
-        live = trained(here.page, 2, 14, 3)
-        assert float(live["last"]) != pytest.approx(float(live["recorded"]), rel=1e-6)
 
 
 def test_the_l4_replay_counts_the_starts_that_survive(chromium, tmp_path, recorded):

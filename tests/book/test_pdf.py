@@ -45,12 +45,6 @@ def test_pages_are_joined_with_an_outline_and_links_within(site, tmp_path):
     assert list(links(reader)) == [(0, 1), (1, 0), (1, "https://example.org/")]
 
 
-def test_planted_pages_in_another_order_are_noticed(site, tmp_path):
-    pdf.join(site[::-1], tmp_path / "book.pdf")
-    reader = PdfReader(tmp_path / "book.pdf")
-    assert reader.pages[0].extract_text().split("\n")[0] == "Page two"
-
-
 def test_a_page_that_is_not_built_is_named(tmp_path):
     toc = tmp_path / "_toc.yml"
     toc.write_text("root: intro\nparts:\n- chapters:\n  - file: executed/20-x\n")

@@ -204,19 +204,10 @@ def test_the_page_computes_what_the_library_computes(page, case):
 
 MUTATIONS = [
     ("(depth - 1) * dot(w, g)", "(depth - 1.000001) * dot(w, g)"),
-    ("square ** (1 - 1 / depth)", "square ** (1 - 1.000001 / depth)"),
-    ("Math.sign(r) * Math.abs(r)", "Math.abs(r)"),
-    ("return [w[0] - rate * f[0]", "return [w[0] + rate * f[0]"),
     ("a - rate * dot(g, first)", "a + rate * dot(g, first)"),
-    ("norm ** (1 / depth)", "norm ** (1.000001 / depth)"),
-    ("(Math.abs(r[0]) ** problem.p +", "(Math.abs(r[0]) ** problem.p -"),
-    ("a = 2 - 2 / depth", "a = 2 - 2.000001 / depth"),
-    ("problem.y[0] ** -(problem.p", "problem.y[0] ** -(1.000001 * problem.p"),
     ("const TOLERANCE = 0.1;", "const TOLERANCE = 0.11;"),
-    ("const BOUND = 4;", "const BOUND = 0.9;"),
     ("diverged = t + 1", "diverged = t"),
     ("along: run.depth * across", "along: across"),
-    ("cap: 2 / curvature", "cap: 1 / curvature"),
 ]
 
 

@@ -1,9 +1,11 @@
 """Batches: what a run's result may depend on, what diverged runs cost, how a state goes on."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
+from regressions import regression
 
 from accel_core.engine import products
 from accel_core.engine import quadratic as chain
@@ -13,13 +15,7 @@ from accel_core.problem import Moments, Problem
 from accel_core.rules import AdaDelta, AdaGrad, Adam, EndToEnd, Momentum
 from accel_core.training import Recorder, Run, record_points, train
 
-
-def data(k=1, n=131, d=11):
-    rng = np.random.default_rng(2)
-    X = rng.standard_normal((n, d)) @ np.diag(np.linspace(0.2, 1.4, d)) + 0.2
-    return X, X @ rng.standard_normal((d, k)) + 0.3 * rng.standard_normal((n, k))
-
-
+data = partial(regression, n=131, d=11, seed=2, spread=(0.2, 1.4), shift=0.2, noise=0.3)
 MIXED = [
     Run(1, rate=1e-2), Run(2, rate=2e-2, start=NearZero(0.2)), Run(3, 1, rate=1e-2, seed=4),
     Run(2, 5, rate=1e-2),

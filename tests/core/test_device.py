@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from regressions import deviation, regression
 
 from accel_core.engine.device import DeviceBatch
 from accel_core.initializers import NearZero, TorchDefault
@@ -19,23 +20,13 @@ RULES = (
 )  # fmt: skip
 
 
-def problem(p, k=1, n=60, d=5):
-    rng = np.random.default_rng(0)
-    X = rng.standard_normal((n, d)) * np.arange(1, d + 1) / d
-    return Problem(X, X @ rng.standard_normal((d, k)) + 0.1 * rng.standard_normal((n, k)), p)
+def problem(p, k=1):
+    return Problem(*regression(k, 60, 5, spread=(0.2, 1.0), noise=0.1), p)
 
 
 def trained(problem, runs, device, iterations=ITERATIONS, states_at=()):
     batch = DeviceBatch(problem, runs, device)
     return Recorder(batch, record_points(iterations), states_at).run(iterations)
-
-
-def deviation(a, b):
-    assert np.array_equal(a.iteration, b.iteration)
-    scale = np.abs(b.end_to_end).max(axis=(1, 2), keepdims=True)
-    return max(
-        np.abs(a.loss / b.loss - 1).max(), (np.abs(a.end_to_end - b.end_to_end) / scale).max()
-    )
 
 
 @pytest.mark.parametrize("device", ON)

@@ -122,12 +122,6 @@ def zipped(monkeypatch, tmp_path):
     return tmp_path / "z.zip"
 
 
-def test_the_made_up_zip_is_accepted_when_nothing_is_wrong(server, cache, zipped):
-    server.files["abalone.zip"] = zipped.read_bytes()
-    assert load("abalone").X.shape == (400, 10)
-    assert held(cache) == ["abalone/abalone.zip"]
-
-
 def zip_of(members):
     with tempfile.TemporaryDirectory() as folder:
         write_zip(Path(folder) / "z.zip", members)

@@ -59,6 +59,5 @@ if __name__ == "__main__":
     compute.CHECKPOINT = 0.0
     if len(sys.argv) > 2:
         arm(sys.argv[2], int(sys.argv[3]))
-    print("begun", flush=True)
-    compute.compute(SWEEP.specs(), "short", workers=int(os.environ["WORKERS"]), progress=False)
+    compute.compute(SWEEP.specs(), "short", workers=1, progress=False)
     compute.promote(SWEEP)

@@ -1,6 +1,5 @@
 """A sweep on a real Dask cluster on this machine: same bits, one thread each, a worker killed."""
 
-import dataclasses
 import io
 import os
 import re
@@ -36,14 +35,14 @@ def start(tmp_path, monkeypatch):
 
     def start(name, *arguments, **variables):
         log = tmp_path / f"{name}.log"
-        cache = tmp_path / name
-        env = os.environ | {"ACCEL_CACHE": str(cache), "OMP_NUM_THREADS": "4"} | variables
+        own = {"ACCEL_CACHE": str(tmp_path / name), "OMP_NUM_THREADS": "4"}
+        env = os.environ | own | variables
         with log.open("w") as file:
             process = subprocess.Popen(
                 [DASK, *arguments], stdout=file, stderr=file, env=env, cwd=tmp_path
             )
         running.append(process)
-        return process, log, cache
+        return process, log
 
     monkeypatch.setenv("ACCEL_CACHE", str(tmp_path / "caller"))
     monkeypatch.delenv("CI", raising=False)
@@ -56,7 +55,7 @@ def start(tmp_path, monkeypatch):
 @pytest.fixture
 def scheduler(start):
     """Address of a scheduler, and a function that starts a worker for it."""
-    process, log, _ = start(
+    process, log = start(
         "scheduler", "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"
     )
     found = until(lambda: re.search(r"tcp://127\.0\.0\.1:\d+", log.read_text()), process)
@@ -64,11 +63,11 @@ def scheduler(start):
 
     def worker(name, *options, **variables):
         options = options or ("--nthreads", "1")
-        worker, log, cache = start(
+        worker, log = start(
             name, "worker", address, *options, "--no-nanny", "--no-dashboard", **variables
         )
         until(lambda: "Registered to" in log.read_text(), worker)
-        return worker, cache
+        return worker
 
     return address, worker
 
@@ -84,24 +83,12 @@ def until(condition, process, seconds=60):
     raise AssertionError("waited in vain")
 
 
-def same(one, other):
-    """Whether two rows agree to the last bit in all but their provenance."""
-    return (
-        dataclasses.replace(one, provenance={}).checksum()
-        == dataclasses.replace(other, provenance={}).checksum()
-    )
-
-
-@pytest.mark.parametrize("shared", [False, True], ids=["disks apart", "one disk"])
-def test_a_sweep_survives_the_death_of_a_worker_to_the_bit(
-    scheduler, tmp_path, monkeypatch, shared
-):
+def test_a_sweep_survives_the_death_of_a_worker_to_the_bit(scheduler, tmp_path, monkeypatch):
+    """What the dead worker left on the disk that they share, another one goes on with."""
     monkeypatch.setattr(compute, "CHECKPOINT", 0.0)
     address, worker = scheduler
-    common = {"ACCEL_CACHE": str(tmp_path / "common")} if shared else {}
-    (victim, disk), (_, other) = worker("one", **common), worker("two", **common)
-    if shared:
-        disk = other = tmp_path / "common"
+    disk = tmp_path / "common"
+    victim, _ = [worker(name, ACCEL_CACHE=str(disk)) for name in ("one", "two")]
     killed = {}
 
     def kill():
@@ -111,10 +98,10 @@ def test_a_sweep_survives_the_death_of_a_worker_to_the_bit(
             with suppress(FileNotFoundError):  # may just have been stored
                 kept = np.load(io.BytesIO(path.read_bytes()[32:]))
                 midway[path.name] = 0 < kept["done"] < ITERATIONS / 2
-        if sum(midway.values()) == (2 if shared else 1):  # one for each worker with this disk
+        if sum(midway.values()) == 2:  # one for each worker
             victim.kill()
             victim.wait()
-            killed.update(left=set(midway), stored=len(list(record.personal())))
+            killed.update(stored=len(list(record.personal())))
         return killed
 
     hunter = threading.Thread(target=lambda: until(kill, victim))
@@ -124,17 +111,14 @@ def test_a_sweep_survives_the_death_of_a_worker_to_the_bit(
         hunter.join()
     assert victim.returncode == -signal.SIGKILL
     assert killed["stored"] < len(SPECS) / 2
-    resumed = [row.provenance["resumed_at"] for row in rows.values()]
-    assert any(resumed) == shared  # from where the dead worker was, if its disk is at hand
-
+    assert any(row.provenance["resumed_at"] for row in rows.values())
     assert list(rows) == [spec.key for spec in SPECS]
     for piece in Spec.cut(SPECS):
         for row in compute.run_piece(piece, tmp_path / "serial")[0]:
-            assert same(row, rows[row.key])
+            assert row.numbers() == rows[row.key].numbers()
             assert rows[row.key].provenance["threads"] == 1
     assert len(list(record.personal())) == len(SPECS)
-    left = {path.name for at in (disk, other) for path in at.rglob("*.checkpoint")}
-    assert left <= (set() if shared else killed["left"])  # only the dead could remove that one
+    assert not list(disk.rglob("*.checkpoint"))
 
 
 def test_what_a_cluster_lacks_is_named_with_its_remedy(scheduler, monkeypatch, capsys):
@@ -149,7 +133,7 @@ def test_what_a_cluster_lacks_is_named_with_its_remedy(scheduler, monkeypatch, c
     refused(f"has no workers, wanted .*: start each with `dask worker {address} --nthreads 1")
     worker("one")
     refused("has 1 workers, wanted are two or more")
-    wide, _ = worker("wide", "--nthreads", "3")
+    wide = worker("wide", "--nthreads", "3")
     refused("has 3 threads, wanted is one: .*--nthreads 1")
     wide.kill()
     wide.wait()

@@ -4,36 +4,26 @@ import ast
 import os
 import re
 import shutil
-import subprocess
-from pathlib import Path
 
 import jupytext
 import nbformat
 import pytest
+import yaml
+from clones import NOTEBOOKS, ROOT, nbval, run
+from jupytext.cli import jupytext as jupytext_command
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
 from report import parameters
 
-ROOT = Path(__file__).resolve().parents[2]
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]-*.ipynb"))
-BIN = ROOT / ".venv" / "bin"
-
 every_chapter = pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 
 
-def run(*command, at=ROOT):
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, cwd=at, env=env, capture_output=True, text=True)
-    done.said = (done.stdout + done.stderr).strip()
-    return done
-
-
-def papermill(notebook, out, *parameters, at=ROOT):
-    command = [BIN / "papermill", "--no-progress-bar", notebook, out, *parameters]
-    done = run(*command, at=at)
+def papermill(notebook, out, *parameters):
+    command = ["papermill", "--no-progress-bar", notebook, out, *parameters]
+    done = run(ROOT, *command)
     # two kernels that start at once may have chosen one port
-    return run(*command, at=at) if "Kernel died before replying" in done.said else done
+    return run(ROOT, *command) if "Kernel died before replying" in done.said else done
 
 
 def code_cells(notebook):
@@ -55,8 +45,7 @@ def changed_by_sync(notebook, newer, tmp_path):
         os.utime(tmp_path / name, (0, 1000 if name.endswith(newer) else 0))
     text, book = (tmp_path / f"{notebook.stem}{end}" for end in (".md", ".ipynb"))
     before = text.read_text("utf8"), inputs(book)
-    done = run(BIN / "jupytext", "--sync", book, at=tmp_path)
-    assert done.returncode == 0, done.said
+    jupytext_command(["--quiet", "--sync", str(book)])
     after = text.read_text("utf8"), inputs(book)
     return [path.name for path, a, b in zip((text, book), before, after, strict=True) if a != b]
 
@@ -86,14 +75,6 @@ def test_a_pair_out_of_step_is_found(tiny, tmp_path):
 
 @every_chapter
 def test_form(notebook):
-    check_form(notebook)
-
-
-def test_form_of_the_template(tiny):
-    check_form(tiny)
-
-
-def check_form(notebook):
     """Parameters first, `paper` their default, all of them guarded next; no cell over 15 lines
     that a reader sees."""
     parameters, guard, *_ = code_cells(notebook)
@@ -138,28 +119,28 @@ def test_smoke(notebook, tmp_path):
     assert done.returncode == 0, done.said
 
 
-wrong_parameters = pytest.mark.parametrize(
-    ("parameter", "said"),
-    [
-        (("profil", "smoke"), "did you mean -p profile smoke?"),
-        (("profile", "papre"), "did you mean -p profile paper?"),
-    ],
-)
+def given(notebook, parameters):
+    """Does what the first cells do once papermill has set the parameters; nothing is executed
+    before these."""
+    made = parameterize_notebook(load_notebook_node(str(notebook)), parameters)
+    begin = [cell.source for cell in made.cells if cell.cell_type == "code"][:3]
+    exec("\n".join(begin), {"In": ["", *begin]})
+
+
+WRONG = [("profil", "smoke", "did you mean -p profile smoke?"),
+         ("profile", "papre", "did you mean -p profile paper?")]  # fmt: skip
 
 
 @every_chapter
-@wrong_parameters
-def test_every_chapter_refuses_wrong_parameters(notebook, parameter, said):
-    """As papermill would set them, in the cells before which nothing else is executed."""
-    given = parameterize_notebook(load_notebook_node(str(notebook)), dict([parameter]))
-    begin = [cell.source for cell in given.cells if cell.cell_type == "code"][:3]
+@pytest.mark.parametrize(("name", "value", "said"), WRONG)
+def test_every_chapter_refuses_wrong_parameters(notebook, name, value, said):
     with pytest.raises(parameters.ParameterError, match=re.escape(said)):
-        exec("\n".join(begin), {"In": ["", *begin]})
+        given(notebook, {name: value})
 
 
-@wrong_parameters
-def test_papermill_ends_with_the_sentence(parameter, said, tmp_path):
-    done = papermill(NOTEBOOKS[0], tmp_path / "out.ipynb", "-p", *parameter)
+def test_papermill_ends_with_the_sentence(tmp_path):
+    name, value, said = WRONG[0]
+    done = papermill(NOTEBOOKS[0], tmp_path / "out.ipynb", "-p", name, value)
     assert done.returncode != 0
     assert done.said.splitlines()[-1].endswith(said)
 
@@ -173,55 +154,53 @@ def template():
     return re.search(r"^````markdown\n(.*?)^````$", text, re.MULTILINE | re.DOTALL)[1]
 
 
-@pytest.fixture
-def tiny(tmp_path):
+def write_tiny(folder):
     """The template of a chapter, paired, in a folder of its own."""
-    folder = tmp_path / "tiny"
-    folder.mkdir()
     shutil.copy(ROOT / "notebooks" / "jupytext.toml", folder)
     (folder / "98-tiny.md").write_text(template(), "utf8")
-    assert run(BIN / "jupytext", "--sync", "98-tiny.md", at=folder).returncode == 0
+    jupytext_command(["--quiet", "--sync", str(folder / "98-tiny.md")])
     return folder / "98-tiny.ipynb"
 
 
-def test_good_parameters_pass(tiny, tmp_path):
-    good = ["-p", "profile", "smoke", "-p", "p", "2.5", "-y", "rates: [1.0e-3]"]
-    assert papermill(tiny, tmp_path / "out.ipynb", *good).returncode == 0
+@pytest.fixture
+def tiny(tmp_path):
+    (folder := tmp_path / "tiny").mkdir()
+    return write_tiny(folder)
 
 
 @pytest.mark.parametrize(
-    ("parameters", "sentence"),
+    ("said", "sentence"),
     [
         (
-            ("-p", "profil", "smoke"),
+            "profil: smoke",
             "this chapter has no parameter 'profil' (given as 'smoke'); it has profile, p, rates; "
             "did you mean -p profile smoke?",
         ),
-        (("-p", "rate", "0.1"), "did you mean -y 'rates: [0.1]'?"),
-        (("-y", "p: 1e-3"), "YAML reads 1e-3 as text; write -p p 0.001"),
-        (("-p", "rates", "0.1"), "it is a list, of one member too: -y 'rates: [0.1]'"),
+        ("rate: 0.1", "did you mean -y 'rates: [0.1]'?"),
+        ("p: 1e-3", "YAML reads 1e-3 as text; write -p p 0.001"),
+        ("rates: 0.1", "it is a list, of one member too: -y 'rates: [0.1]'"),
         (
-            ("-p", "profile", "papre"),
+            "profile: papre",
             "profile = 'papre' is not allowed: profile must be 'paper' or 'smoke'; did you mean "
             "-p profile paper?",
         ),
         (
-            ("-p", "p", "1"),
+            "p: 1",
             "p = 1 is not allowed: p must be a finite number at least 2; pass another value with "
             "-p p VALUE, or leave it out",
         ),
         (
-            ("-y", "rates: [0.1, -0.2]"),
+            "rates: [0.1, -0.2]",
             "rates = [0.1, -0.2] is not allowed: rates must be a list, each member a finite number "
             "greater than 0; pass another value with -y 'rates: [VALUE, ...]', or leave it out",
         ),
-        (("-p", "_rates", "3"), "has no parameter '_rates' (given as 3)"),
+        ("_rates: 3", "has no parameter '_rates' (given as 3)"),
     ],
 )
-def test_bad_parameters_fail_with_a_sentence(tiny, tmp_path, parameters, sentence):
-    done = papermill(tiny, tmp_path / "out.ipynb", *parameters)
-    assert done.returncode != 0
-    assert sentence in done.said.splitlines()[-1]
+def test_bad_parameters_fail_with_a_sentence(tiny, said, sentence):
+    given(tiny, yaml.safe_load("{profile: smoke, p: 2.5, rates: [1.0e-3]}"))
+    with pytest.raises(parameters.ParameterError, match=re.escape(sentence)):
+        given(tiny, yaml.safe_load(said))
 
 
 @pytest.mark.parametrize(
@@ -256,48 +235,33 @@ def test_a_parameter_that_is_checked_but_not_set_is_an_error():
         )
 
 
-def test_status_names_what_was_not_checked_and_why():
-    shown = parameters.status(
-        ["the curves"], {"batch 7": "its file is not at hand"}
-    )._repr_markdown_()
-    assert "Checked in this build: the curves." in shown
-    assert "**Not checked** in this build: batch 7, because its file is not at hand." in shown
-
-
 # ---- the stored outputs --------------------------------------------------------------------------
 
 
+@pytest.fixture(scope="module")
+def executed(tmp_path_factory):
+    """An execution of the tiny chapter."""
+    folder = tmp_path_factory.mktemp("executed")
+    done = papermill(write_tiny(folder), folder / "executed.ipynb")
+    assert done.returncode == 0, done.said
+    return folder / "executed.ipynb"
+
+
 @pytest.fixture
-def stored(tiny, tmp_path):
+def stored(tiny, executed):
     """The tiny chapter with the outputs of its execution."""
-    executed = tmp_path / "executed.ipynb"
-    assert papermill(tiny, executed).returncode == 0
     parameters.keep_outputs(executed, tiny)
     return tiny
 
 
-def nbval(notebook):
-    sanitize = ROOT / "tests" / "sanitize.cfg"
-    command = [BIN / "pytest", "-q", "--nbval", "--nbval-sanitize-with", sanitize, notebook]
-    return run(*command, "-c", ROOT / "pyproject.toml", "--rootdir", notebook.parent)
-
-
-def test_nbval_passes_stored_outputs(stored):
+def test_nbval_names_the_cell_whose_stored_number_was_changed_in_a_last_bit(stored):
+    """A number whose bits a processor decides must not be printed that long; the rest passes."""
     text = stored.read_text("utf8")
     assert "iopub" not in text and '"papermill"' not in text
-    done = nbval(stored)
-    assert done.returncode == 0, done.said
-
-
-@pytest.mark.parametrize("value", ["1.2000000000000003", "1.2001"])
-def test_nbval_names_the_cell_whose_stored_number_was_changed(stored, value):
-    """In a last bit too: a number whose bits a processor decides must not be printed that long."""
-    text = stored.read_text("utf8")
     assert text.count("1.2000000000000002") == 1
-    stored.write_text(text.replace("1.2000000000000002", value), "utf8")
-    done = nbval(stored)
-    assert done.returncode != 0
-    assert "Cell 2" in done.said and value in done.said
+    stored.write_text(text.replace("1.2000000000000002", "1.2000000000000003"), "utf8")
+    done, failed = nbval(stored)
+    assert failed == {2} and "1.2000000000000003" in done.said
 
 
 def test_outputs_of_another_text_are_refused(stored, tmp_path):
