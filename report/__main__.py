@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from inspect import signature
 from math import inf
 
 from report.paths import ROOT
@@ -160,29 +161,19 @@ def campaign(kills: int, corruptions: int, out: str | None = None) -> int:
 
 def pdf() -> int:
     """Print the built book as one PDF (needs Chromium): book/_build/book.pdf."""
-    from report.pdf import NoBrowser, print_book
+    from report.pdf import print_book
 
     out = ROOT / "book" / "_build" / "book.pdf"
-    try:
-        count = print_book(ROOT / "_toc.yml", ROOT / "book" / "_build" / "html", out)
-    except (NoBrowser, FileNotFoundError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    print(f"{out}: {count} pages")
+    print(f"{out}: {print_book(ROOT / '_toc.yml', out.parent / 'html', out)} pages")
     return 0
 
 
 def slides() -> int:
     """Write a talk, one HTML file, from the executed chapters: build/slides.html."""
-    from report.slides import SlideError, write
+    from report.slides import write
 
     out = ROOT / "build" / "slides.html"
-    try:
-        count = write(out)
-    except SlideError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    print(f"{out}: {count} slides")
+    print(f"{out}: {write(out)} slides")
     return 0
 
 
@@ -227,49 +218,40 @@ def costs() -> int:
     return 0
 
 
+# What the options of the commands mean, by the names that their functions give them.
+OPTIONS = {
+    "workers": {"type": int, "help": "processes (default: one for each core)"},
+    "scheduler": {"metavar": "tcp://HOST:PORT", "help": "the Dask cluster that computes"},
+    "dry_run": {
+        "action": "store_true",
+        "help": "say what there is to compute, how long it would take, and how much memory; "
+        "compute nothing",
+    },
+    "all": {"action": "store_true", "help": "compute every run from nothing"},
+    "rebuild": {"action": "store_true", "help": "write the index anew from the shards"},
+    "kills": {"type": int, "default": 9, "help": "recordings that are killed"},
+    "corruptions": {"type": int, "default": 40, "help": "files that are damaged"},
+    "out": {"metavar": "CSV", "help": "write the table here, too"},
+}
+COMMANDS = (data, experiments, record, check, campaign, pdf, slides, readme, outputs, costs)
+
+
 def parser() -> argparse.ArgumentParser:
-    """All commands, each with its own help."""
+    """All commands, each with its own help; their options are what their functions take."""
     top = argparse.ArgumentParser(prog="python -m report", description=__doc__)
     commands = top.add_subparsers(required=True, metavar="COMMAND")
-
-    def add(function) -> argparse.ArgumentParser:
-        command = commands.add_parser(
-            function.__name__,
-            help=function.__doc__.split("\n")[0],
-            description=function.__doc__,
-        )
+    for function in COMMANDS:
+        name, told = function.__name__, function.__doc__
+        command = commands.add_parser(name, help=told.split("\n")[0], description=told)
         command.set_defaults(function=function)
-        return command
-
-    add(data).add_argument("names", nargs="*", metavar="NAME", help="data sets (default: all)")
-    add(experiments)
-    recording = add(record)
-    recording.add_argument("names", nargs="*", metavar="NAME", help="experiments (default: all)")
-    recording.add_argument("--workers", type=int, help="processes (default: one for each core)")
-    checking = add(check)
-    checking.add_argument("names", nargs="*", metavar="NAME", help="experiments (default: all)")
-    checking.add_argument("--all", action="store_true", help="compute every run from nothing")
-    checking.add_argument("--workers", type=int, help="processes (default: one for each core)")
-    checking.add_argument(
-        "--rebuild", action="store_true", help="write the index anew from the shards"
-    )
-    recording.add_argument(
-        "--scheduler",
-        metavar="tcp://HOST:PORT",
-        help="compute on the Dask cluster of this scheduler",
-    )
-    recording.add_argument(
-        "--dry-run",
-        action="store_true",
-        help="say what there is to compute, "
-        "how long it would take, and how much memory; compute nothing",
-    )
-    trying = add(campaign)
-    trying.add_argument("--kills", type=int, default=9, help="recordings that are killed")
-    trying.add_argument("--corruptions", type=int, default=40, help="files that are damaged")
-    trying.add_argument("--out", metavar="CSV", help="write the table here, too")
-    for function in (pdf, slides, readme, outputs, costs):
-        add(function)
+        for option in signature(function).parameters:
+            if option == "names":
+                kind = "data sets" if function is data else "experiments"
+                command.add_argument(
+                    "names", nargs="*", metavar="NAME", help=f"{kind} (default: all)"
+                )
+            else:
+                command.add_argument(f"--{option.replace('_', '-')}", **OPTIONS[option])
     return top
 
 
@@ -290,9 +272,11 @@ def _told() -> tuple[type[Exception], ...]:
     from accel_core.datasets import DataError
     from report.cluster import ClusterError
     from report.disk import DiskError
+    from report.pdf import NoBrowser
     from report.record import RecordError
 
-    return ClusterError, DataError, DiskError, RecordError, LookupError, ValueError
+    known = (ClusterError, DataError, DiskError, NoBrowser, RecordError)
+    return *known, FileNotFoundError, LookupError, ValueError
 
 
 if __name__ == "__main__":

@@ -62,6 +62,19 @@ def pytest_collection_modifyitems(items):
             item.add_marker("data")
 
 
+@pytest.fixture
+def own_cache(tmp_path, monkeypatch):
+    """A user's cache of its own, and a place where missing runs are computed."""
+    monkeypatch.setenv("ACCEL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("CI", raising=False)
+
+
+@pytest.fixture
+def no_data(own_cache, monkeypatch):
+    """No data in ACCEL_DATA, and none in the cache."""
+    monkeypatch.delenv("ACCEL_DATA", raising=False)
+
+
 # Its loop must not outlive the module: others have loops of their own.
 @pytest.fixture(scope="module")
 def chromium():

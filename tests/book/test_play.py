@@ -13,7 +13,6 @@ from accel_core import theory
 from accel_core.initializers import Initializer, factor_balanced
 from accel_core.problem import Problem
 from accel_core.training import Run, train
-from report import figures
 
 TOLERANCE = 0.1  # of the page's target
 STATIC = ROOT / "book" / "static"
@@ -97,27 +96,16 @@ def read_numbers(page):
 def library(at):
     """What `accel_core` makes of the controls: for each model rate, path, losses and events."""
     start, steps = at["scale"] * np.array([at["w1"], at["w2"]]), round(at["steps"])
-    problem = theory.TwoPoints(
-        at["ratio"],
-        at["p"],
-        start=np.hypot(*start) / np.sqrt(2),
-        angle=np.degrees(np.arctan2(start[1], start[0])),
-        tolerance=TOLERANCE,
-        horizon=steps,
-    )
+    size, angle = np.hypot(*start) / np.sqrt(2), np.degrees(np.arctan2(start[1], start[0]))
+    problem = theory.TwoPoints(at["ratio"], at["p"], size, angle, TOLERANCE, steps)
     deep = at["rate"] * theory.monotone_rate(problem, at["depth"])
     plain = deep if at["same"] else at["plain"] * theory.monotone_rate(problem, 1)
     labels = np.array([at["ratio"], 1.0])
     objective = theory.Separable(labels, at["p"])
     # the library's loss is a mean of two rows without 1/p: 2/p of it is the page's
     run = Run(at["depth"], start=Product(start), rate=deep * 2 / at["p"])
-    (trained,) = train(
-        Problem(np.eye(2), labels, at["p"]),
-        [run],
-        steps,
-        record_at=range(steps + 1),
-        engine="torch",
-    )
+    rows, every = Problem(np.eye(2), labels, at["p"]), range(steps + 1)
+    (trained,) = train(rows, [run], steps, record_at=every, engine="torch")
     paths = {
         "plain": (plain, theory.trajectory(problem, 1, plain, steps)),
         "layers": (deep, trained.end_to_end[:, 0]),
@@ -289,14 +277,6 @@ def test_play_pause_and_scrub(page):
     assert float(time.input_value()) < float(stopped)
 
 
-def test_the_axes_of_the_plane_are_equal(page):
-    for ratio in (2, 4, 20):
-        set_controls(page, {"ratio": ratio})
-        box = page.locator(".target")
-        width, height = (float(box.get_attribute(it)) for it in ("width", "height"))
-        assert width / height == pytest.approx(ratio, rel=1e-6)
-
-
 def test_the_keyboard_moves_every_slider(page):
     page.eval_on_selector_all("details", "all => all.forEach(it => (it.open = true))")
     for name in ("p", "ratio", "depth", "rate", "plain", "w1", "w2", "scale", "steps"):
@@ -310,12 +290,3 @@ def test_the_keyboard_moves_every_slider(page):
         assert page.get_by_label(label, exact=True).count() == 1
     page.check("input[name=same]")
     assert page.is_disabled("input[name=plain]")
-
-
-def test_the_colours_are_those_of_the_figures(page):
-    for depth in (1, 2, 3, 4):
-        page.locator("input[name=depth]").fill(str(depth))
-        colour = page.locator(f".dot.depth-{depth}").first.evaluate(
-            "it => getComputedStyle(it).getPropertyValue('--colour')"
-        )
-        assert colour.lower() == figures.depth_colour(depth).lower()

@@ -24,13 +24,8 @@ from accel_core.datasets import (
 )
 from accel_core.datasets import published as catalogue
 
-
-@pytest.fixture(autouse=True)
-def nothing_else(monkeypatch, tmp_path):
-    """No test finds data by accident: none in ACCEL_DATA, and an empty cache."""
-    monkeypatch.delenv("ACCEL_DATA", raising=False)
-    monkeypatch.setenv("ACCEL_CACHE", str(tmp_path / "cache"))
-
+# No test finds data by accident.
+pytestmark = pytest.mark.usefixtures("no_data")
 
 # ---- damage and absence, whatever the data set ----
 

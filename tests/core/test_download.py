@@ -60,12 +60,10 @@ def server():
 
 
 @pytest.fixture(autouse=True)
-def cache(monkeypatch, tmp_path, server):
+def cache(monkeypatch, tmp_path, server, no_data):
     """An empty cache, no folder of data, and the server as the only address of everything."""
-    monkeypatch.delenv("ACCEL_DATA", raising=False)
     for proxy in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(proxy, raising=False)
-    monkeypatch.setenv("ACCEL_CACHE", str(tmp_path / "cache"))
     only_here = {
         folder: replace(publication, mirrors=(server.address,))
         for folder, publication in catalogue.PUBLICATIONS.items()

@@ -23,11 +23,8 @@ AT_HAND = [1, 2, 3, 4, 5, 6, 8, 9]
 ZIP = catalogue.ETHANOL_ZIP
 
 
-@pytest.fixture(autouse=True)
-def nothing_else(monkeypatch, tmp_path):
-    """No test finds data by accident: none in ACCEL_DATA, and an empty cache."""
-    monkeypatch.delenv("ACCEL_DATA", raising=False)
-    monkeypatch.setenv("ACCEL_CACHE", str(tmp_path / "cache"))
+# No test finds data by accident.
+pytestmark = pytest.mark.usefixtures("no_data")
 
 
 @pytest.fixture(scope="module")

@@ -8,11 +8,7 @@ from report import paths
 from report.__main__ import main
 from report.campaign import Tally, campaign, corruptions
 
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("ACCEL_CACHE", str(tmp_path))
-    monkeypatch.delenv("CI", raising=False)
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def test_a_small_campaign_loses_nothing_and_misses_nothing():

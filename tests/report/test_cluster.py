@@ -72,7 +72,7 @@ def scheduler(start):
     return address, worker
 
 
-def until(condition, process, seconds=60):
+def until(condition, process, seconds=600):
     """The first true value of the condition, while the process lives."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

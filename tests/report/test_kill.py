@@ -9,8 +9,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from report.record import Record
 
 SCRIPT = Path(__file__).with_name("killed_recording.py")
@@ -31,22 +29,17 @@ def content(folder):
     }
 
 
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("undisturbed")
-    assert recording(folder) == 0
-    return content(folder)
-
-
-def test_killed_in_the_midst_of_every_write(tmp_path, undisturbed):
+def test_killed_in_the_midst_of_every_write(tmp_path):
+    alone, killed = tmp_path / "alone", tmp_path / "killed"
+    assert recording(alone) == 0
     for moment in (
         ("half a checkpoint", 2), ("before a rename", 3), ("half a shard", 2),
         ("after a rename", 9), ("forget a checkpoint", 1), ("half an index", 1),
         ("half a shard", 1), ("half an index", 1),
     ):  # fmt: skip
-        assert recording(tmp_path, *moment) == -signal.SIGKILL, moment
-        content(tmp_path)  # can be read at any time
-    assert recording(tmp_path) == 0
-    assert content(tmp_path) == undisturbed
-    rest = [p.name for p in tmp_path.rglob("*") if p.is_file() and p.suffix != ".parquet"]
+        assert recording(killed, *moment) == -signal.SIGKILL, moment
+        content(killed)  # can be read at any time
+    assert recording(killed) == 0
+    assert content(killed) == content(alone)
+    rest = [p.name for p in killed.rglob("*") if p.is_file() and p.suffix != ".parquet"]
     assert sorted(rest) == [".lock", ".lock", "index.csv"]

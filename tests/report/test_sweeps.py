@@ -1,6 +1,6 @@
 """Sweeps and the re-check of what they recorded, on short ℓ2 runs that need no download."""
 
-import dataclasses
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -16,10 +16,7 @@ SWEEP = Sweep("short", 3_000, p=(2.0,), depth=(1, 2), rate=(1e-3, 1e-2, 0.5), se
 SPECS = SWEEP.specs()
 
 
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("ACCEL_CACHE", str(tmp_path))
-    monkeypatch.delenv("CI", raising=False)
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 @pytest.fixture(scope="module")
@@ -33,10 +30,10 @@ def test_keys_tell_every_setting_apart():
     assert len({spec.key for spec in SPECS}) == len(SPECS) == 12
     spec = SPECS[0]
     others = [
-        dataclasses.replace(spec, iterations=3_001),
-        dataclasses.replace(spec, problem=ProblemSpec(trimmed=True)),
+        replace(spec, iterations=3_001),
+        replace(spec, problem=ProblemSpec(trimmed=True)),
         *(
-            dataclasses.replace(spec, run=dataclasses.replace(spec.run, **{name: value}))
+            replace(spec, run=replace(spec.run, **{name: value}))
             for name, value in {"rate": 2e-3, "seed": 7, "bias": True, "weight_decay": 0.1}.items()
         ),
     ]
@@ -70,7 +67,7 @@ RULES = (GradientDescent(), Momentum(), Adam(), EndToEnd(2))
 @pytest.mark.parametrize("done", [1, 1_234, 2_999])
 def test_a_shard_goes_on_from_its_checkpoint_to_the_bit(tmp_path, rule, done):
     depth = (1,) if isinstance(rule, EndToEnd) else (1, 2, 3)
-    specs = dataclasses.replace(SWEEP, depth=depth, rate=(1e-2, 0.5), seeds=(0,), rule=(rule,))
+    specs = replace(SWEEP, depth=depth, rate=(1e-2, 0.5), seeds=(0,), rule=(rule,))
     (piece,) = Spec.cut(specs.specs())
     undisturbed, name = compute.run_piece(piece, tmp_path, every=np.inf)
     training = sweeps.Training(piece)
@@ -145,7 +142,7 @@ def test_the_recheck_finds_a_value_whose_checksums_were_made_to_fit(
     row = rows[spec.key]
     values = getattr(row, group)[name].copy()
     values[at] *= 1 + 1e-3
-    edited = dataclasses.replace(row, **{group: getattr(row, group) | {name: values}})
+    edited = replace(row, **{group: getattr(row, group) | {name: values}})
     Record(tmp_path / "record", indexed=True).add([edited], "short")  # all checksums fit
     kept = Record(tmp_path / "record", indexed=True).find([spec.key])
     with pytest.raises(RecordError, match=f"{spec.key}.*computed again.*make record"):
@@ -154,9 +151,7 @@ def test_the_recheck_finds_a_value_whose_checksums_were_made_to_fit(
 
 def test_the_recheck_covers_the_optimum(rows):
     row = rows[SPECS[0].key]
-    edited = dataclasses.replace(
-        row, summary=row.summary | {"optimum": row.summary["optimum"] * 1.01}
-    )
+    edited = replace(row, summary=row.summary | {"optimum": row.summary["optimum"] * 1.01})
     with pytest.raises(RecordError, match=SPECS[0].key):
         check({SPECS[0].key: edited}, SPECS[:1])
 
@@ -171,7 +166,7 @@ def test_the_recheck_finds_a_run_that_is_said_to_have_diverged(rows, depth):
     spec, row = of(rows, depth, 1e-2)
     cut = {name: values[:50] for name, values in row.series.items()}
     ends = {"status": "diverged", "diverged_at": int(row.series["iteration"][50]), "final": None}
-    forged = dataclasses.replace(row, summary=row.summary | ends, series=cut, arrays={})
+    forged = replace(row, summary=row.summary | ends, series=cut, arrays={})
     assert forged.contradiction() is None
     with pytest.raises(RecordError, match=f"{spec.key}.*divergence, at iteration"):
         check({spec.key: forged}, [spec])
@@ -183,12 +178,10 @@ def test_the_recheck_finds_a_run_that_is_said_to_be_completed_and_a_moved_diverg
     loss = np.geomspace(1.0, 0.5, len(points))
     loss[: len(row.series["loss"])] = row.series["loss"]
     ends = {"status": "completed", "diverged_at": None, "final": loss[-1]}
-    forged = dataclasses.replace(
+    forged = replace(
         row, summary=row.summary | ends, series={"iteration": points, "loss": loss}, arrays={}
     )
-    later = dataclasses.replace(
-        row, summary=row.summary | {"diverged_at": row.summary["diverged_at"] + 1}
-    )
+    later = replace(row, summary=row.summary | {"diverged_at": row.summary["diverged_at"] + 1})
     for edited in (forged, later):
         assert edited.contradiction() is None
         with pytest.raises(RecordError, match=spec.key):
@@ -197,7 +190,7 @@ def test_the_recheck_finds_a_run_that_is_said_to_be_completed_and_a_moved_diverg
 
 def test_the_recheck_finds_two_runs_that_have_changed_places(rows):
     (one, _), (_, another) = of(rows, 2, 1e-3), of(rows, 2, 1e-2)
-    exchanged = dataclasses.replace(another, key=one.key, spec=one.spec())
+    exchanged = replace(another, key=one.key, spec=one.spec())
     assert exchanged.contradiction() is None
     with pytest.raises(RecordError, match=one.key):
         check({one.key: exchanged}, [one])
@@ -235,20 +228,20 @@ def test_round_off_of_an_unstable_run_is_no_edit(rows, monkeypatch):
 
 
 def test_renaming_a_class_and_adding_a_field_with_a_default_moves_no_key(monkeypatch):
-    old = dataclasses.replace(SWEEP, rule=(Momentum(), Adam(epsilon_hat=True))).specs()
+    old = replace(SWEEP, rule=(Momentum(), Adam(epsilon_hat=True))).specs()
     keys = [spec.key for spec in old]
 
-    @dataclasses.dataclass(frozen=True)
+    @dataclass(frozen=True)
     class HeavyBall(Momentum):
         damping: float = 0.0
 
-    @dataclasses.dataclass(frozen=True)
+    @dataclass(frozen=True)
     class Model(sweeps.Run):
         averaged: int = 0
 
     monkeypatch.setitem(work.NAMES, HeavyBall, work.NAMES[Momentum])
     new = [
-        dataclasses.replace(
+        replace(
             spec,
             run=Model(
                 **vars(spec.run) | ({"rule": HeavyBall()} if spec.run.rule == Momentum() else {})
@@ -257,19 +250,17 @@ def test_renaming_a_class_and_adding_a_field_with_a_default_moves_no_key(monkeyp
         for spec in old
     ]
     assert [spec.key for spec in new] == keys
-    changed = dataclasses.replace(new[0], run=dataclasses.replace(new[0].run, averaged=5))
-    damped = dataclasses.replace(
-        new[0], run=dataclasses.replace(new[0].run, rule=HeavyBall(damping=0.5))
-    )
+    changed = replace(new[0], run=replace(new[0].run, averaged=5))
+    damped = replace(new[0], run=replace(new[0].run, rule=HeavyBall(damping=0.5)))
     assert len({keys[0], changed.key, damped.key}) == 3
 
 
 def test_a_rule_without_a_name_in_the_record_says_where_to_give_it_one():
-    @dataclasses.dataclass(frozen=True)
+    @dataclass(frozen=True)
     class Mine(GradientDescent):
         pass
 
-    spec = dataclasses.replace(SPECS[0], run=dataclasses.replace(SPECS[0].run, rule=Mine()))
+    spec = replace(SPECS[0], run=replace(SPECS[0].run, rule=Mine()))
     with pytest.raises(TypeError, match=r"Mine\(\) has no name.*report.work.NAMES"):
         spec.key  # noqa: B018
 

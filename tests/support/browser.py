@@ -15,7 +15,7 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 WIDTHS = (1440, 768, 360)
 AXE = {"resultTypes": ["violations"], "preload": False}  # it would read style sheets by request
 # What another theme or width can change; the rest is the same page.
-DARK = {"runOnly": ["color-contrast", "link-in-text-block", "scrollable-region-focusable"]}
+WIDTH, THEME = ["scrollable-region-focusable"], ["link-in-text-block", "color-contrast"]
 REACHABLE = """() => [...document.querySelectorAll("pre")].every(
   it => it.scrollWidth <= it.clientWidth || it.tabIndex === 0)"""
 FLAGS = [
@@ -176,8 +176,9 @@ def anchors(path: Path) -> set[str]:
     return set(re.findall(r'\b(?:id|name)="([^"]+)"', path.read_text(encoding="utf8")))
 
 
-def accessibility(here: Visit, theme: str, width: int) -> list[str]:
-    """What axe-core finds serious or critical, in the light or the dark theme."""
+def accessibility(here: Visit, theme: str, width: int, colours: bool = True) -> list[str]:
+    """What axe-core finds serious or critical, in the light or the dark theme; in the dark one only
+    what width or, with `colours`, theme change."""
     if here.page.viewport_size["width"] != width:
         here.page.set_viewport_size({"width": width, "height": 900})
         here.page.wait_for_timeout(350)  # the theme makes what scrolls reachable after 300 ms,
@@ -185,12 +186,10 @@ def accessibility(here: Visit, theme: str, width: int) -> list[str]:
             here.page.wait_for_function(REACHABLE, timeout=10_000)
     here.page.emulate_media(color_scheme=theme)
     here.page.add_style_tag(content="* { transition: none !important }")  # half-way colours
+    options = AXE | ({"runOnly": WIDTH + THEME * colours} if theme == "dark" else {})
     found = []
-    for rule in (
-        Axe().run(here.page, options=AXE | (DARK if theme == "dark" else {})).response["violations"]
-    ):
-        if rule["impact"] in ("serious", "critical"):
-            for node in rule["nodes"]:
-                target = " ".join(map(str, node["target"]))
-                found.append(f"{rule['id']} ({theme}, {width}): {target} {node['html'][:100]}")
+    for rule in Axe().run(here.page, options=options).response["violations"]:
+        for node in rule["nodes"] if rule["impact"] in ("serious", "critical") else ():
+            target = " ".join(map(str, node["target"]))
+            found.append(f"{rule['id']} ({theme}, {width}): {target} {node['html'][:100]}")
     return found
