@@ -42,8 +42,9 @@ def with_rate(p, run, change):
     return run
 
 
-@pytest.mark.parametrize("p", [2.0, 4.0])
-@pytest.mark.parametrize("name", SCHEDULES)
+@pytest.mark.parametrize(
+    ("name", "p"), [*((name, 4.0) for name in SCHEDULES), ("both", 2.0), ("sharpness", 2.0)]
+)
 def test_the_engines_agree(name, p):
     """Over 1,000 iterations; two outputs and the stacked engine over fewer, which cost more."""
     for k, iterations in ((1, ITERATIONS), (2, 50)):
