@@ -225,7 +225,7 @@ class Status:
     left_out: tuple[tuple[str, str], ...]
 
     def _repr_markdown_(self) -> str:
-        lines = [f"- Checked in this build: {what}." for what in self.run]
+        lines = [f"- Checked in this build: {'; '.join(self.run)}."] if self.run else []
         lines += [
             f"- **Not checked** in this build: {what}, because {why}."
             for what, why in self.left_out

@@ -19,8 +19,9 @@ FOOT = (
     '<div style="font-size:8px;width:100%;text-align:center"><span class="title"></span>, '
     '<span class="pageNumber"></span> / <span class="totalPages"></span></div>'
 )
-# Each claim's evidence; code, run details and commands stay folded.
-UNFOLD = "document.querySelectorAll('details[data-outcome]').forEach(it => { it.open = true })"
+# Each claim's evidence, each chapter's verdicts; code, run details and commands stay folded.
+FOLDED = "details[data-outcome], details.verdicts"
+UNFOLD = f"document.querySelectorAll('{FOLDED}').forEach(it => {{ it.open = true }})"
 
 
 class NoBrowser(RuntimeError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -189,7 +190,8 @@ def deviations(
 
 @dataclass(frozen=True, eq=False)
 class Verdicts:
-    """A chapter's claims with their verdicts: one line each, linked to the page of claims."""
+    """A chapter's claims with their verdicts: how many of each outcome, and one line each, linked
+    to the page of claims; folded where there are more than three."""
 
     judged: Sequence[tuple[Claim, Verdict]]
 
@@ -202,7 +204,11 @@ class Verdicts:
             for claim, verdict in self.judged
         ]
         plain = [f"{verdict.outcome}: {claim.sentence}" for claim, verdict in self.judged]
-        html = '<ul class="verdicts" style="list-style: none">\n' + "\n".join(lines) + "\n</ul>"
+        found = Counter(verdict.outcome for _, verdict in self.judged)
+        counts = " · ".join(f"{n} {MARKS[name]} {name}" for name, n in found.most_common())
+        opened = " open" if len(lines) <= 3 else ""
+        head = f'<details class="verdicts"{opened}><summary>{counts}</summary>'
+        html = "\n".join([head, "<ul>", *lines, "</ul></details>"])
         return {"text/html": html, "text/plain": "\n".join(plain)}
 
 
