@@ -74,7 +74,7 @@ def _below(offered: dict[str, str], folder: Path, name: str, executed: dict) -> 
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}.csv").write_text(offered[NUMBERS], encoding="utf8")
     if RUNS not in offered:
-        return f"{{download}}`The whole table (CSV) <data/{name}.csv>`\n"
+        return f"{{download}}`Whole table (CSV) <data/{name}.csv>`\n"
     runs = pd.read_csv(io.StringIO(offered[RUNS]))
     lines = summary(runs)
     if executed.get("duration") is not None:
@@ -90,7 +90,7 @@ def _below(offered: dict[str, str], folder: Path, name: str, executed: dict) -> 
         (folder / f"{name}-phone.svg").write_text(offered[PHONE], encoding="utf8")
         marker = f"\n{PHONE_FIGURE.format(name=name)}\n"
     rows = "\n".join(f"| {title} | {text} |" for title, text in lines.items())
-    return f"""{{download}}`The figure's numbers (CSV) <data/{name}.csv>`
+    return f"""{{download}}`Numbers (CSV) <data/{name}.csv>`
 {marker}
 :::{{dropdown}} Run details
 :class-container: run-it

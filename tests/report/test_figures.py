@@ -106,7 +106,7 @@ def test_every_figure_has_words_a_caption_its_numbers_and_its_runs(page):
     for below in figures_:
         words, source = re.search(r'<img alt="([^"]*)" src="([^"]*)"', below).groups()
         assert len(words) > 30 and Path(source).name not in words, f"without words: {source}"
-        numbers, details = below.find("figure's</span>"), below.find("Run details")
+        numbers, details = below.find("Numbers</span>"), below.find("Run details")
         assert 0 < numbers < details, words
         assert "<p><strong>" in below[:numbers], f"no caption: {words}"
     keys = set(pd.read_csv(ROOT / "book" / "record" / "index.csv").key)
@@ -146,7 +146,7 @@ def test_a_caption_ends_with_the_link_and_a_table_has_its_own(tmp_path):
     made = json.loads(book_chapters.with_data(json.dumps({"cells": cells}), tmp_path, "20-x"))
     _, caption, text = ("".join(cell.get("source", "")) for cell in made["cells"])
     assert caption.startswith("**Table 1.** What it\nshows.\n") and text == "The text goes on."
-    assert "The whole table (CSV) <data/20-x-table-1.csv>" in caption
+    assert "Whole table (CSV) <data/20-x-table-1.csv>" in caption
     assert (tmp_path / "20-x-table-1.csv").read_text("utf8") == "a\n1\n"
 
 
