@@ -104,7 +104,7 @@ def test_every_figure_has_words_a_caption_its_numbers_and_its_runs(page):
     _, *figures_ = text.split('<div class="output figure">')
     assert text.count("<img alt") == len(figures_)
     for below in figures_:
-        words, source = re.search(r'<img alt="([^"]*)" src="([^"]*)"', below).groups()
+        words, source = re.search(r'<img alt="([^"]*)"[^>]* src="([^"]*)"', below).groups()
         assert len(words) > 30 and Path(source).name not in words, f"without words: {source}"
         numbers, details = below.find("Numbers</span>"), below.find("Run details")
         assert 0 < numbers < details, words
