@@ -32,25 +32,17 @@ def train_relu(
     that are not finite are inf.
     """
     X, y, X_held, y_held = (torch.as_tensor(a, dtype=torch.float32) for a in (X, y, *held_out))
-    weights, biases = shape.unpack(np.asarray(start), X.shape[1], y.shape[1])
-    copies = len(rates)
-    layers = [
-        (
-            torch.tensor(W.T, dtype=torch.float32).repeat(copies, 1, 1).requires_grad_(),
-            torch.tensor(b, dtype=torch.float32).repeat(copies, 1, 1).requires_grad_(),
-        )
-        for W, b in zip(weights, biases, strict=True)
+    copies, step = len(rates), torch.tensor(rates, dtype=torch.float32)[:, None, None]
+    parameters = [
+        torch.tensor(values, dtype=torch.float32).repeat(copies, 1, 1).requires_grad_()
+        for W, b in zip(*shape.unpack(np.asarray(start), X.shape[1], y.shape[1]), strict=True)
+        for values in (W.T, b)
     ]
-    flat = [tensor for layer in layers for tensor in layer]
-    step = torch.tensor(rates, dtype=torch.float32)[:, None, None]
 
     def losses(x, label):
-        for j, (W, b) in enumerate(layers):
-            if j:
-                x = torch.relu(x) @ W + b
-            else:  # all copies see the same inputs: one product does
-                side_by_side = x @ W.transpose(0, 1).reshape(W.shape[1], -1)
-                x = side_by_side.view(len(x), copies, -1).transpose(0, 1) + b
+        for W, b in zip(parameters[::2], parameters[1::2], strict=True):
+            # all copies see the same inputs of the first layer
+            x = (torch.relu(x) if x.ndim == 3 else x) @ W + b
         return (x - label).square().mean((1, 2))
 
     training, held = np.empty((2, copies, iterations + 1))
@@ -61,8 +53,8 @@ def train_relu(
             held[:, t] = losses(X_held, y_held).numpy()
         if t < iterations:
             # the copies do not touch each other: the gradient of the sum is every copy's own
-            gradients = torch.autograd.grad(loss.sum(), flat)
+            gradients = torch.autograd.grad(loss.sum(), parameters)
             with torch.no_grad():
-                for parameter, gradient in zip(flat, gradients, strict=True):
+                for parameter, gradient in zip(parameters, gradients, strict=True):
                     parameter -= step * gradient
     return tuple(np.where(np.isfinite(values), values, np.inf) for values in (training, held))

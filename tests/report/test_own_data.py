@@ -64,12 +64,6 @@ def test_a_sound_table_is_read_label_apart_without_a_word(table, text):
     assert own_data.read(table(text), "a").features == ("b", "price")
 
 
-def test_columns_may_be_called_by_numbers(table):
-    data = own_data.read(table(csv(names="2019,2020,2021")), "2021")
-    assert data.features == ("2019", "2020")
-    assert_array_equal(data.y, VALUES[:, 2])
-
-
 INDEX = "".join(f"{i},{line}\n" for i, line in enumerate(GOOD.splitlines()[1:]))
 FAULTS = {
     "missing": (csv(r2c2=""), "column 'b', row 2: the value is missing ('')", "fill it in"),
