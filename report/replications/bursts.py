@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -82,11 +83,11 @@ SETTINGS = (
 
 def traces(seeds: int = 10, iterations: int = 100) -> list[Trace]:
     """Networks of two and three layers, and a single layer, at the rates that wide ones get."""
+    networks = ((1, 1), (2, 1), (2, 64), (3, 10), (3, 64))
+    grid = product(SETTINGS, networks, range(seeds))
     return [
         Trace(dataset, start, depth, width, seed, rate, iterations)
-        for dataset, start, rate in SETTINGS
-        for depth, width in ((1, 1), (2, 1), (2, 64), (3, 10), (3, 64))
-        for seed in range(seeds)
+        for (dataset, start, rate), (depth, width), seed in grid
     ]
 
 
@@ -187,12 +188,8 @@ def _cosine(problem: Problem, shape: Architecture, flat) -> float:
 
 def landscapes(seeds: int = 10) -> list[Landscape]:
     """Both data sets and losses."""
-    return [
-        Landscape(dataset, p, seed, rate)
-        for dataset in ("ethanol", "abalone")
-        for p, rate in ((2.0, 1e-3), (4.0, 1e-4))
-        for seed in range(seeds)
-    ]
+    grid = product(("ethanol", "abalone"), ((2.0, 1e-3), (4.0, 1e-4)), range(seeds))
+    return [Landscape(dataset, p, seed, rate) for dataset, (p, rate), seed in grid]
 
 
 def landscape_table(rows: Sequence[Row]) -> pd.DataFrame:

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -145,22 +146,13 @@ class MapCell(Task):
 
 def cells(seeds: int = SEEDS) -> list[MapCell]:
     """The map: p × condition number × start × rule; and the real tables, near zero and default."""
-    grid = [
-        MapCell("synthetic", p, start, rule, condition, seed)
-        for p in (2.0, 3.0, 4.0, 6.0)
-        for condition in (1.0, 10.0, 100.0, 1e4)
-        for start in STARTS
-        for rule in RULES
-        for seed in range(seeds)
+    conditions = (1.0, 10.0, 100.0, 1e4)
+    made = product((2.0, 3.0, 4.0, 6.0), conditions, STARTS, RULES, range(seeds))
+    real = product(REAL, (2.0, 4.0), ("near_zero", "default"), range(seeds))
+    return [
+        *(MapCell("synthetic", p, start, rule, c, seed) for p, c, start, rule, seed in made),
+        *(MapCell(name, p, start, seed=seed) for name, p, start, seed in real),
     ]
-    real = [
-        MapCell(name, p, start, "GD", 1.0, seed)
-        for name in REAL
-        for p in (2.0, 4.0)
-        for start in ("near_zero", "default")
-        for seed in range(seeds)
-    ]
-    return grid + real
 
 
 def small() -> list[MapCell]:

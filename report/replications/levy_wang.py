@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -144,11 +145,10 @@ class Raised(Draw):
 
 def raised(seeds: int = SEEDS) -> list[Raised]:
     """Every start on the raised grid, PyTorch's on the fine one, too."""
+    grids = [*product(STARTS, ["raised"]), ("default", "fine")]
     return [
         Raised(dataset, start, seed=seed, grid=grid)
-        for dataset in ("ethanol", "abalone")
-        for start, grid in (*((start, "raised") for start in STARTS), ("default", "fine"))
-        for seed in range(seeds)
+        for dataset, (start, grid), seed in product(("ethanol", "abalone"), grids, range(seeds))
     ]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 import pandas as pd
@@ -88,12 +88,7 @@ class StartCheck(Task):
 
 def checks(seeds: int = 100) -> list[StartCheck]:
     """All starts, both data sets."""
-    return [
-        StartCheck(dataset, start, seed)
-        for dataset in ("ethanol", "abalone")
-        for start in STARTS
-        for seed in range(seeds)
-    ]
+    return [StartCheck(*each) for each in product(("ethanol", "abalone"), STARTS, range(seeds))]
 
 
 def imbalance(weights: Sequence[Array]) -> tuple[float, float]:

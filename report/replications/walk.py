@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -164,12 +165,9 @@ def factorial(dataset: str = "ethanol") -> list[Cell]:
     At ℓ4 the paper's other start and the report's widest layer stand beside them, for two claims.
     """
     base = replace(PAPER, dataset=dataset, precision="float32")
+    levels = product((2.0, 4.0), ("default", "near_zero"), (False, True), (1, 10))
     crossed = [
-        replace(base, p=p, start=start, bias=bias, width=width)
-        for p in (2.0, 4.0)
-        for start in ("default", "near_zero")
-        for bias in (False, True)
-        for width in (1, 10)
+        replace(base, p=p, start=start, bias=bias, width=width) for p, start, bias, width in levels
     ]
     if dataset == "ethanol":
         crossed += [replace(base, start="identity"), replace(base, width=64)]

@@ -1,6 +1,8 @@
 """Criteria of the printed figures (emulation, explicit acceleration, identity starts): each holds
 of the printed curves themselves, and fails on tables that say otherwise."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 from made_up_runs import PRINTED, axis, judge, printed_on, run, table
@@ -22,13 +24,12 @@ def curve(name, figure):
 
 def emulations():
     """(p, curve, columns) of everything that the experiment on emulation holds."""
-    for p in emulation.LOSSES:
-        for depth in emulation.DEPTHS:
-            for width in emulation.WIDTHS:
-                yield p, f"depth{depth}_width{width}", emulation.network(depth, width)
-            starts = [emulation.SAME_START[depth, w] for w in emulation.WIDTHS]
-            for start in (*starts, emulation.OTHER_START[depth], NearZero(0.01)):
-                yield p, f"depth{depth}_emulation", emulation.emulation(depth, start)
+    for p, depth in product(emulation.LOSSES, emulation.DEPTHS):
+        for width in emulation.WIDTHS:
+            yield p, f"depth{depth}_width{width}", emulation.network(depth, width)
+        starts = [emulation.SAME_START[depth, w] for w in emulation.WIDTHS]
+        for start in (*starts, emulation.OTHER_START[depth], NearZero(0.01)):
+            yield p, f"depth{depth}_emulation", emulation.emulation(depth, start)
 
 
 def records(change=lambda name, model, values: values, wide=None):
