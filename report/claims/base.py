@@ -101,26 +101,25 @@ def claims(
 ) -> tuple[Claim, ...]:
     """The claims of `book/claims/NAME.toml`, in its order, each with the criterion of its id.
 
-    What stands before the first claim is the default of all. `ValueError` where an id has words
-    and no criterion, or a criterion and no words. Words that hold the name of one of the `shapes`
-    have the criterion that this function makes of what stands under the name: thresholds, models.
-    A claim that `repeats` another has that one's criterion; one that says why it is `untestable`
-    has none.
+    What stands before the first claim is the default of all. Words that hold the name of one of the
+    `shapes` have the criterion that this function makes of what stands under the name: models and
+    thresholds. A claim that `repeats` another has that one's criterion; one that says why it is
+    `untestable` has none. `ValueError` where an id has no words, or not one criterion.
     """
     told = tomllib.loads((WORDS / f"{name}.toml").read_text(encoding="utf8"))
     common = {key: told.pop(key) for key in list(told) if isinstance(told[key], str)}
     shapes |= {"repeats": _repeated, "untestable": _untestable}
-    criteria = dict(criteria)
-    for id, words in told.items():
-        for shape in shapes.keys() & words.keys():
-            criteria[id] = shapes[shape](words[shape])
-            if shape != "repeats":  # a page tells that one
-                del words[shape]
-    if apart := sorted(told.keys() ^ criteria.keys()):
+    made = {
+        id: shapes[shape](words[shape] if shape == "repeats" else words.pop(shape))
+        for id, words in told.items()
+        for shape in shapes.keys() & words.keys()
+    }
+    if apart := sorted(told.keys() ^ made.keys() ^ criteria.keys()):
         raise ValueError(
-            f"claims {apart} stand either in {name}.toml only or in report/claims/{name}.py only: "
-            "an id needs its words there and its criterion here"
+            f"claims {apart} have no words in {name}.toml, or not one criterion: an id needs its "
+            f"words there and its criterion in report/claims/{name}.py, or there the shape of one"
         )
+    criteria = made | criteria
     return tuple(
         Claim(id, criterion=criteria[id], **(common | words)) for id, words in told.items()
     )
