@@ -1,19 +1,15 @@
-"""A small experiment, computed and promoted into a record of its own; may kill itself on the way.
-
-`python killed_recording.py FOLDER [MOMENT NUMBER]`: at the NUMBERth time that it comes to MOMENT
-(see `MOMENTS`) the process dies by SIGKILL.
+"""A small experiment, computed and promoted into a record of its own; may kill itself on the way:
+at the NUMBERth time that it comes to a MOMENT (see `MOMENTS`) the process dies by SIGKILL.
 """
 
 import os
 import signal
-import sys
-from pathlib import Path
 
 from accel_core.rules import Adam, GradientDescent
 from report import compute, disk, experiments, record
 from report.experiments import Sweep
 
-SWEEP = Sweep("short", 15_000, p=(2.0,), depth=(1, 2), rate=(1e-4, 1e-3, 0.5), seeds=(0, 1, 2),
+SWEEP = Sweep("short", 6_000, p=(2.0,), depth=(1, 2), rate=(1e-4, 1e-3, 0.5), seeds=(0, 1, 2),
               rule=(GradientDescent(), Adam()))  # fmt: skip
 
 # what the process is about to do, by module and function, and to what file
@@ -50,14 +46,14 @@ def arm(moment, number):
     setattr(module, name, deadly)
 
 
-if __name__ == "__main__":
-    folder = Path(sys.argv[1])
+def recording(folder, *moment):
+    """Records the experiment into this folder; dies at the moment, if one is named."""
     os.environ["ACCEL_CACHE"] = str(folder / "cache")
     os.environ.pop("CI", None)
     record.COMMITTED = folder / "book"
     experiments.found()["short"] = SWEEP
     compute.CHECKPOINT = 0.0
-    if len(sys.argv) > 2:
-        arm(sys.argv[2], int(sys.argv[3]))
+    if moment:
+        arm(*moment)
     compute.compute(SWEEP.specs(), "short", workers=1, progress=False)
     compute.promote(SWEEP)

@@ -3,21 +3,24 @@
 Kills at random moments, and the processes that they might leave, are `test_campaign`'s.
 """
 
-import os
+import multiprocessing
 import signal
-import subprocess
-import sys
-from pathlib import Path
+
+import killed_recording
 
 from report.record import Record
 
-SCRIPT = Path(__file__).with_name("killed_recording.py")
+# Its processes begin with everything imported.
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(["killed_recording"])
 
 
 def recording(folder, *moment):
     """The status with which a recording into this folder ends."""
-    run = [sys.executable, str(SCRIPT), str(folder), *map(str, moment)]
-    return subprocess.run(run, env=os.environ | {"OMP_NUM_THREADS": "1"}).returncode
+    process = CONTEXT.Process(target=killed_recording.recording, args=(folder, *moment))
+    process.start()
+    process.join()
+    return process.exitcode
 
 
 def content(folder):
