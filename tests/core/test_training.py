@@ -26,7 +26,7 @@ LEAST = 20  # iterations that an adaptive rule is compared over, where round-off
 
 LEVELS = {
     "depth": (1, 2, 3, 4),
-    "width": (1, 3, 100),
+    "width": (1, 3, 40),
     "p": (2.0, 3.0, 4.0, 6.0, 2.5),
     "bias": (False, True),
     "start": (

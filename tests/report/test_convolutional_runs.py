@@ -75,7 +75,7 @@ def test_a_run_is_computed_once_kept_and_found_again(data, monkeypatch):
     assert list(runs.lookup([TINY, replace(TINY, seed=5)])) == [TINY]
 
 
-@pytest.mark.parametrize("flipped", [None, 0, 40, 4_000, -40])
+@pytest.mark.parametrize("flipped", [None, 0, 4_000])
 def test_an_interrupted_run_is_continued_and_begun_anew_after_any_damage(
     data, monkeypatch, flipped
 ):
