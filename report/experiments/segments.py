@@ -99,7 +99,7 @@ def _from_states(specs, rows, rng, allowed) -> Iterable[Compared]:
         kept = {
             int(name.split()[1]): flat
             for name, flat in rows[spec.key].arrays.items()
-            if name.startswith("state") and int(name.split()[1]) >= FIRST
+            if name.startswith("state") and FIRST <= int(name.split()[1]) < spec.iterations
         }
         # a rule with memory, or a schedule, cannot go on from a state alone
         if kept and not spec.run.rule.buffers and spec.run.schedule == Constant():
@@ -126,8 +126,9 @@ def _advanced(specs, rows, flats, begins, steps, allowed) -> Iterable[Compared]:
         times = row.series["iteration"].astype(int) - begin
         curves.append(dict(zip(times.tolist(), row.series["loss"].tolist(), strict=True)))
         # what diverges is given the time to do so a little later; what does not, none: beyond its
-        # budget it may diverge beside another's end
-        ends.append(steps if left is None else int(left * (1 + LEFT)) + 1 - begin)
+        # budget it may diverge while others go on
+        own = min(steps, spec.iterations - begin)
+        ends.append(own if left is None else int(left * (1 + LEFT)) + 1 - begin)
     stops = {t for curve in curves for t in curve if 0 <= t <= steps}
     stops |= {
         end

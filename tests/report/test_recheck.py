@@ -134,3 +134,15 @@ def test_the_work_of_recording_grows_with_its_runs(monkeypatch, tmp_path):
 
     monkeypatch.setattr(work, "key_of", counted)
     assert hashes(64) == 4 * hashes(16)
+
+
+def test_a_run_is_not_watched_beyond_its_budget(monkeypatch, tmp_path):
+    """One of two runs diverges just before its budget ends, so that both are watched a little
+    longer; the other diverges then, which is no business of its record."""
+    monkeypatch.setenv("ACCEL_CACHE", str(tmp_path))
+    sweep = Sweep("late", 1_000, p=(2.0,), depth=(1,), rate=(0.0139175, 0.0139207), seeds=(0,))
+    rows = compute.compute(sweep.specs(), "late", recorded=False, workers=1, progress=False)
+    early, late = sorted(row.summary["diverged_at"] or 1_000 for row in rows.values())
+    assert 980 < early < late == 1_000
+    found = recheck.recheck(sweep, rows, np.random.default_rng(0))
+    assert found.runs == 2
