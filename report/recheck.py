@@ -115,8 +115,8 @@ def status(profile: str, names: Iterable[str], seed: int | None = None) -> Statu
             left[f"the runs of {name}"] = _first_line(missing)
             continue
         run.append(
-            f"{checked.runs} runs of {name}, computed again in parts ({checked.worst:.0e} off at "
-            "most)"
+            f"{checked.runs} runs of {name}, computed again in parts ("
+            + (f"{checked.worst:.0e} off at most)" if checked.worst else "the same numbers)")
         )
     return status_cell(list(dict.fromkeys(run)), left)
 

@@ -93,7 +93,7 @@ def _below(offered: dict[str, str], folder: Path, name: str, executed: dict) -> 
     return f"""{{download}}`Numbers (CSV) <data/{name}.csv>`
 {marker}
 :::{{dropdown}} Run details
-:class-container: run-it
+:class-container: run-it run-details
 | Detail | Value |
 |---|---|
 {rows}

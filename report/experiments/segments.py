@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
+from accel_core.datasets import DataUnavailable
 from accel_core.schedules import Constant
 from accel_core.training import Batch
 from report.experiments.base import Compared
@@ -37,13 +38,21 @@ LEFT = 0.02  # of the iteration at which a run diverges, relative: the last step
 def compared(
     specs: Sequence[Spec], rows: dict[str, Row], rng: np.random.Generator, cheap: float = CHEAP
 ) -> Iterator[Compared]:
-    """Parts of these runs, by problem; `cheap`: multiplications of a run computed as a whole."""
+    """Parts of these runs, by problem; `cheap`: multiplications of a run computed as a whole.
+
+    Raises `DataUnavailable` after the runs of all problems whose data are at hand.
+    """
     groups: dict[tuple, list[Spec]] = {}
     for spec in specs:
         kind = (spec.problem, spec.run.bias, spec.run.in_eigenbasis)
         groups.setdefault(kind, []).append(spec)
+    absent = None
     for members in groups.values():
-        digest = members[0].digest()
+        try:
+            digest = members[0].digest()
+        except DataUnavailable as missing:
+            absent = missing
+            continue
         same = all(rows[s.key].provenance["data"] == digest for s in members)
         allowed = SAME_DATA if same else SAME_TABLE
         yield from _ends(members, rows, allowed)
@@ -53,6 +62,8 @@ def compared(
         if few:
             yield from whole([few[int(rng.integers(len(few)))]], rows, allowed)
         yield from _advanced(members, rows, _starts(members), [0] * len(members), FIRST, allowed)
+    if absent:
+        raise absent
 
 
 def whole(specs: Sequence[Spec], rows: dict[str, Row], allowed=SAME_DATA) -> Iterator[Compared]:

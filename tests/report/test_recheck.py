@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
+from data_files import FOLDER
 
 from report import __main__, compute, experiments, recheck, work
 from report.experiments import Sweep
@@ -15,6 +16,8 @@ from report.record import Record, Row
     "name", ["saddle", pytest.param("levy_wang_starts", marks=pytest.mark.slow)]
 )
 def test_a_recorded_experiment_is_what_it_was(name, capsys, monkeypatch, tmp_path):
+    if not FOLDER.is_dir():
+        pytest.skip("the data sets are not at hand")
     monkeypatch.setenv("ACCEL_CACHE", str(tmp_path))
     assert __main__.main(["check", "--all", name, "--workers", "1"]) == 0
     runs = "10" if name == "saddle" else "1,000"
