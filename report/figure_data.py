@@ -14,11 +14,14 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 from IPython.core.formatters import BaseFormatter, DisplayFormatter
+from matplotlib.artist import Artist
 from matplotlib.collections import LineCollection, PathCollection, QuadMesh
+from matplotlib.colors import to_hex, to_rgba_array
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
+from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
-from matplotlib.text import Text
+from matplotlib.text import Annotation, Text
 
 from report import record
 
@@ -66,7 +69,16 @@ def for_phone(figure: Figure) -> str:
     stack = GridSpec(len(heights), 1, figure=figure, height_ratios=heights)
     smallest = min((it.get_fontsize() for it in figure.findobj(Text) if it.get_text()), default=8)
     width = min(PHONE_WIDTH, smallest * PHONE_PIXELS / LEGIBLE / 72)  # all text is then legible
+    # what a panel reads off its neighbour it cannot read off the one above
+    unlabelled = [
+        axes
+        for axes in places
+        if len(axes.get_shared_y_axes().get_siblings(axes)) > 1
+        and not axes.yaxis.get_tick_params().get("labelleft", True)
+    ]
     try:
+        for axes in unlabelled:
+            axes.tick_params(labelleft=True)
         for place, axes in zip(stack, places, strict=False):
             axes.set_subplotspec(place)
         figure.set_size_inches(width, sum(heights))
@@ -75,6 +87,8 @@ def for_phone(figure: Figure) -> str:
     finally:
         for axes, place in places.items():
             axes.set_subplotspec(place)
+        for axes in unlabelled:
+            axes.tick_params(labelleft=False)
         figure.set_size_inches(size)
     return out.getvalue()
 
@@ -143,41 +157,64 @@ def _listed(values: np.ndarray) -> str:
     return f"{words[0]} … {words[-1]} ({len(words)} values)"
 
 
+def _label(artist: Artist, end: np.ndarray) -> str:
+    """What tells an artist of a panel, whose last point has this y, from the others."""
+    if (own := str(artist.get_label())) and not own.startswith("_"):
+        return own
+    if isinstance(artist, Line2D):
+        colour, style = artist.get_color(), artist.get_linestyle()
+    else:
+        colour, style = getattr(artist, "get_facecolor", lambda: "none")(), "-"
+    colours = to_rgba_array(colour)
+    if not len(colours) or len(np.unique(colours, axis=0)) > 1:
+        return ""
+    name = to_hex(colours[0])
+    beside = {
+        text.xy[1]: text.get_text()
+        for text in artist.axes.findobj(Annotation)
+        if text.get_text() and to_hex(text.get_color()) == name
+    }
+    if beside and len(end):
+        name = beside[min(beside, key=lambda y: abs(y - end[0]))]
+    return name if style in ("-", "None") else f"{name} ({style})"
+
+
 def data(figure: Figure) -> pd.DataFrame:
     """What a figure shows, to six digits: panel, kind (line, points, band, bar, cell), label, x, y
-    and, for cells, value. A band is the polygon around it."""
+    and, for cells, value. A band is the polygon around it. What has no label of its own has the
+    one that stands nearest to its end in its colour, or else its colour."""
     rows = []
 
-    def add(panel, kind, label, x, y, value=None):
-        label = "" if str(label).startswith("_") else label
+    def add(panel, kind, artist, x, y, value=None):
+        label = _label(artist, np.asarray(y, float)[-1:])
         values = np.full(np.shape(x), np.nan) if value is None else value
         rows.extend((panel, kind, label, *numbers) for numbers in zip(x, y, values, strict=True))
 
     for number, axes in enumerate(figure.axes, start=1):
-        panel = axes.get_title() or f"panel {number}"
+        panel = axes.get_title() or axes.get_ylabel() or f"panel {number}"
         for line in axes.lines:
             if line.get_transform() == axes.transData:  # a rule across the panel is no data
-                add(panel, "line", line.get_label(), *map(np.asarray, line.get_data(orig=False)))
+                add(panel, "line", line, *map(np.asarray, line.get_data(orig=False)))
         for each in axes.collections:
             if isinstance(each, PathCollection):
-                add(panel, "points", each.get_label(), *np.asarray(each.get_offsets()).T)
+                add(panel, "points", each, *np.asarray(each.get_offsets()).T)
             elif isinstance(each, QuadMesh):
                 corners = each.get_coordinates()
                 middle = (corners[:-1, :-1] + corners[1:, 1:]) / 2
                 value = np.ma.filled(np.ma.asarray(each.get_array(), float), np.nan)
-                add(panel, "cell", each.get_label(), *middle.reshape(-1, 2).T, value.ravel())
+                add(panel, "cell", each, *middle.reshape(-1, 2).T, value.ravel())
             else:
                 kind = "line" if isinstance(each, LineCollection) else "band"
                 for path in each.get_paths():
-                    add(panel, kind, each.get_label(), *path.vertices.T)
+                    add(panel, kind, each, *path.vertices.T)
         for bar in (patch for patch in axes.patches if isinstance(patch, Rectangle)):
-            add(panel, "bar", bar.get_label(), [bar.get_x() + bar.get_width() / 2],
+            add(panel, "bar", bar, [bar.get_x() + bar.get_width() / 2],
                 [bar.get_y() + bar.get_height()])  # fmt: skip
         for image in axes.images:
             values = np.ma.filled(np.ma.asarray(image.get_array(), float), np.nan)
             if values.ndim == 2:
                 y, x = np.indices(values.shape)
-                add(panel, "cell", image.get_label(), x.ravel(), y.ravel(), values.ravel())
+                add(panel, "cell", image, x.ravel(), y.ravel(), values.ravel())
     table = pd.DataFrame(rows, columns=["panel", "kind", "label", "x", "y", "value"])
     for name in ("x", "y", "value"):
         table[name] = [f"{v:.6g}" if np.isfinite(v) else "" for v in table[name].astype(float)]

@@ -158,6 +158,30 @@ def test_on_a_phone_the_panels_stand_below_each_other_and_the_figure_stays_as_it
     assert before == (figure.get_size_inches().tolist(), [a.get_subplotspec() for a in figure.axes])
 
 
+def test_panels_that_share_an_axis_have_its_labels_each_on_a_phone():
+    figure, panels = plt.subplots(1, 2, sharey=True)
+    for axes in panels:
+        axes.barh(["wine", "bike"], [1, 2])
+    assert figure_data.for_phone(figure).count("<!-- wine -->") == 2
+    assert not panels[1].yaxis.get_tick_params()["labelleft"]  # it is as it was
+    plt.close(figure)
+
+
+def test_what_a_figure_s_numbers_belong_to_is_told_by_the_label_beside_it_or_its_colour():
+    figure, axes = plt.subplots()
+    axes.set_ylabel("loss")
+    axes.plot([1, 2], [1, 3], color="#0072B2")
+    axes.plot([1, 2], [3, 5], color="#0072B2", ls="--")
+    axes.plot([1, 2], [0, 1], color="black")
+    axes.plot([1, 2], [0, 1], color="black", label="own")
+    for y, text in ((3, "1 layer"), (5, "printed")):
+        figures.label_at(axes, 2, y, text, color="#0072B2")
+    found = figure_data.data(figure)
+    assert list(found.label.unique()) == ["1 layer", "printed (--)", "#000000", "own"]
+    assert set(found.panel) == {"loss"}
+    plt.close(figure)
+
+
 def test_a_phone_figure_is_offered_in_the_image_before_its_marker():
     marker = book_chapters.PHONE_FIGURE.format(name="20-x-figure-1")
     body = f'<img src="a.svg"/><img src="b.svg"/><p>caption</p>{marker}<p>text</p>'
