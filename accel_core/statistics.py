@@ -11,7 +11,7 @@ run in it is kept as the pair of bounds that it is known to lie between.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -82,61 +82,54 @@ def tune(
     >>> tune(runs)[["rate", "criterion", "edge"]].to_numpy().tolist()
     [[0.2, 3.0, 'largest']]
     """
-    return pd.DataFrame(_tuned(frame, target, reach))
-
-
-def _tuned(frame, target, reach) -> list[dict]:
     if frame.empty:
         raise ValueError("no runs to tune: the table is empty")
     completed = frame.status.eq("completed")
-    final = frame.final.where(completed, math.inf)
-    if "floor" in frame:
-        final = final.clip(lower=frame.floor)
+    floor = frame.floor if "floor" in frame else None
+    final = frame.final.where(completed, math.inf).clip(lower=floor).to_numpy(float)
 
-    def crossings(targets) -> pd.Series:
-        found = [
-            reach(at, distance, goal).iterations if done else math.inf
-            for at, distance, goal, done in zip(
-                frame.iteration, frame.distance, targets, completed, strict=True
-            )
-        ]
-        return pd.Series(found, index=frame.index, dtype=float)
+    def crossings(targets) -> np.ndarray:
+        runs = zip(frame.iteration, frame.distance, targets, completed, strict=True)
+        found = (reach(i, d, to).iterations if done else math.inf for i, d, to, done in runs)
+        return np.fromiter(found, float)
 
-    criterion = final.clip(lower=TINY) if target is None else crossings([target] * len(frame))
-    if criterion.isna().any():
-        raise ValueError(f"{frame.key[criterion.isna()].tolist()}: the final distance is NaN")
-    sooner = crossings(frame.floor) if "floor" in frame else np.zeros(len(frame))
+    criterion = np.maximum(final, TINY) if target is None else crossings([target] * len(frame))
+    if np.isnan(criterion).any():
+        raise ValueError(f"{frame.key[np.isnan(criterion)].tolist()}: the final distance is NaN")
     columns = {
-        "criterion": np.asarray(criterion), "sooner": np.asarray(sooner),
-        "final": np.asarray(final), "diverged": ~np.asarray(completed),
-        "rate": np.asarray(frame.rate, float), "seed": np.asarray(frame.seed),
+        "criterion": criterion, "final": final, "diverged": ~completed.to_numpy(),
+        "sooner": np.zeros(len(frame)) if floor is None else crossings(floor),
+        "rate": frame.rate.to_numpy(float), "seed": frame.seed.to_numpy(),
     }  # fmt: skip
-    return [
+    return pd.DataFrame(
         named | _tune_one(named, {name: values[rows] for name, values in columns.items()})
         for named, rows in _models(frame)
-    ]
+    )
 
 
-def _models(frame: pd.DataFrame) -> list[tuple[dict, np.ndarray]]:
+def _models(frame: pd.DataFrame) -> Iterator[tuple[dict, np.ndarray]]:
     """The models of a run table, in order, each with the positions of its runs (pandas' grouping by
     a dozen columns takes longer than everything else that tuning does)."""
-    names = _names(frame)
-    found: dict[tuple, list[int]] = {}
+    names, found = _names(frame), {}
     for position, values in enumerate(zip(*(frame[name].tolist() for name in names), strict=True)):
         # no value is one value, and the last
         key = tuple((1, 0) if v is None or v != v else (0, v) for v in values)
         found.setdefault(key, []).append(position)
-    return [
-        (
-            {n: math.nan if gone else v for n, (gone, v) in zip(names, key, strict=True)},
-            np.array(found[key]),
-        )
-        for key in sorted(found)
-    ]
+    for key in sorted(found):
+        named = {n: math.nan if gone else v for n, (gone, v) in zip(names, key, strict=True)}
+        yield named, np.array(found[key])
 
 
 def _tune_one(model: dict, runs: dict[str, np.ndarray]) -> dict:
-    rates, seeds, order = _grid(model, runs["rate"], runs["seed"])
+    name = ", ".join(f"{key}={value}" for key, value in model.items())
+    rates, seeds = np.unique(runs["rate"]), np.unique(runs["seed"]).tolist()
+    had = set(zip(runs["rate"].tolist(), runs["seed"].tolist(), strict=True))
+    if len(runs["rate"]) > len(had):
+        raise ValueError(f"{name}: a rate and seed occurs twice; keep one of the runs")
+    missing = [(rate, seed) for rate in rates.tolist() for seed in seeds if (rate, seed) not in had]
+    if missing:
+        raise ValueError(f"{name}: not run, (rate, seed) = {missing}; run or leave out the rate")
+    order = np.lexsort((runs["seed"], runs["rate"]))
     criterion, sooner, final, diverged = (
         runs[column][order].reshape(len(rates), len(seeds))
         for column in ("criterion", "sooner", "final", "diverged")
@@ -147,7 +140,6 @@ def _tune_one(model: dict, runs: dict[str, np.ndarray]) -> dict:
     last = len(rates) - 1
     edges = {0: "smallest", last: "largest"} if last else {0: "only"}
     tied = (median == median[best]) & np.isfinite(median) & (rates != rates[best])
-    diverged = diverged.sum(axis=1)
     own = np.lexsort((sooner, criterion), axis=0)[0]
     return {
         "rate": float(rates[best]),
@@ -155,8 +147,8 @@ def _tune_one(model: dict, runs: dict[str, np.ndarray]) -> dict:
         "by_start": dict(zip(seeds, criterion[best].tolist(), strict=True)),
         "ties": tuple(rates[tied].tolist()),
         "edge": edges.get(best, ""),
-        "diverged": int(diverged[best]),
-        "diverged_next_up": int(diverged[best + 1]) if best < last else 0,
+        "diverged": int(diverged[best].sum()),
+        "diverged_next_up": int(diverged[best + 1].sum()) if best < last else 0,
         "start_rate": dict(zip(seeds, rates[own].tolist(), strict=True)),
         "start_criterion": dict(zip(seeds, criterion.min(axis=0).tolist(), strict=True)),
     }
@@ -203,11 +195,10 @@ def _compare(frame, baseline, target, per_start, reach):
                 f"{shared} = {sorted(frame[shared].unique())}: models are compared on one; "
                 "select it first"
             )
-    names, tuned = _names(frame), _tuned(frame, target, reach)
-    unknown = set(baseline) - set(names)
+    tuned = tune(frame, target=target, reach=reach).to_dict("records")
+    unknown = set(baseline) - set(names := _names(frame))
     if unknown or not baseline:
-        allowed = ", ".join(names)
-        raise ValueError(f"baseline names {sorted(unknown)}; allowed are {allowed}")
+        raise ValueError(f"baseline names {sorted(unknown)}; allowed are {', '.join(names)}")
     chosen = [m for m in tuned if all(m[name] == value for name, value in baseline.items())]
     if len(chosen) != 1:
         raise ValueError(
@@ -261,17 +252,3 @@ def ratio(of: float, to: float, budget: float) -> tuple[float, float]:
 def _names(frame: pd.DataFrame) -> list[str]:
     """The columns that tell the models of a run table apart."""
     return [*MODEL, *(name for name in MORE if name in frame)]
-
-
-def _grid(model: dict, rate: np.ndarray, seed: np.ndarray) -> tuple[np.ndarray, list, np.ndarray]:
-    """Rates, seeds, and the runs' positions in this order; every start must have been run once per
-    rate."""
-    name = ", ".join(f"{key}={value}" for key, value in model.items())
-    rates, seeds = np.unique(rate), np.unique(seed).tolist()
-    had = set(zip(rate.tolist(), seed.tolist(), strict=True))
-    if len(rate) > len(had):
-        raise ValueError(f"{name}: a rate and seed occurs twice; keep one of the runs")
-    missing = [(r, s) for r in rates.tolist() for s in seeds if (r, s) not in had]
-    if missing:
-        raise ValueError(f"{name}: not run, (rate, seed) = {missing}; run or leave out the rate")
-    return rates, seeds, np.lexsort((seed, rate))

@@ -176,19 +176,17 @@ def train(
     for i, run in enumerate(runs):
         groups.setdefault((run.bias, run.in_eigenbasis), []).append(i)
     for members in groups.values():
-        batch = _batch(problem, [runs[i] for i in members], device, dtype)
+        group = [runs[i] for i in members]
+        if device == "cpu":
+            batch = Batch(problem, group, dtype)
+        else:
+            from accel_core.engine.device import DeviceBatch
+
+            batch = DeviceBatch(problem, group, device, dtype)
         done = Recorder(batch, points, states_at).run(iterations, progress)
         for i, result in zip(members, done, strict=True):
             results[i] = result
     return results
-
-
-def _batch(problem: Problem, runs: Sequence[Run], device: str, dtype):
-    if device == "cpu":
-        return Batch(problem, runs, dtype)
-    from accel_core.engine.device import DeviceBatch
-
-    return DeviceBatch(problem, runs, device, dtype)
 
 
 class Recorder:
