@@ -26,6 +26,8 @@ ifneq ($(wildcard ../shared/data),)
 export ACCEL_DATA := $(shell cd ../shared/data && pwd)
 endif
 endif
+# Another environment may be active in the shell that calls make; IPython would warn of it.
+unexport VIRTUAL_ENV
 # The trainer has its own threads: chapters side by side must not each take all cores for BLAS.
 export OMP_NUM_THREADS ?= 1
 

@@ -142,7 +142,7 @@ def check(
     return int(failed)
 
 
-def campaign(kills: int, corruptions: int, out: str | None = None) -> int:
+def campaign(kills: int, corruptions: int, out: str | None = None, seed: int = 0) -> int:
     """Try accidents on small recordings and copies: kills, races, refusals, damaged files.
 
     Ends with a table; its status is 1 where one went unnoticed, lost a run, or left a process.
@@ -153,8 +153,7 @@ def campaign(kills: int, corruptions: int, out: str | None = None) -> int:
         if out:
             table.to_csv(out, index=False, lineterminator="\n")
 
-    table = tried(kills, corruptions, keep=keep)
-    keep(table)
+    table = tried(kills, corruptions, seed, keep=keep)
     print(table.to_string(index=False))
     return int(table[["unnoticed", "lost", "processes left"]].to_numpy().any())
 
@@ -231,6 +230,7 @@ OPTIONS = {
     "rebuild": {"action": "store_true", "help": "write the index anew from the shards"},
     "kills": {"type": int, "default": 9, "help": "recordings that are killed"},
     "corruptions": {"type": int, "default": 40, "help": "files that are damaged"},
+    "seed": {"type": int, "default": 0, "help": "what draws their order and moments"},
     "out": {"metavar": "CSV", "help": "write the table here, too"},
 }
 COMMANDS = (data, experiments, record, check, campaign, pdf, slides, readme, outputs, costs)

@@ -44,7 +44,12 @@ def test_the_command_fails_where_something_is_lost(monkeypatch, capsys, tmp_path
     tally = Tally()
     tally.add("SIGKILL", "sweep", "made good", "the next recording")
     tally.add("SIGKILL", "sweep", "lost", left=2)
-    monkeypatch.setattr("report.campaign.campaign", lambda kills, corruptions, keep: tally.table())
+
+    def tried(kills, corruptions, seed, keep):
+        keep(tally.table())
+        return tally.table()
+
+    monkeypatch.setattr("report.campaign.campaign", tried)
     out = tmp_path / "table.csv"
     assert main(["campaign", "--kills", "2", "--out", str(out)]) == 1
     assert out.read_text().splitlines()[1] == "SIGKILL,sweep,2,1,0,the next recording,0,1,2"
