@@ -247,6 +247,14 @@ def status(run: Iterable[str] = (), left_out: Mapping[str, str] | None = None) -
 BOOK_ONLY = ("text/csv", "text/x-accel-runs", "image/x-phone-svg")
 
 
+def stored(outputs: list) -> list:
+    """These outputs of an executed cell, without what is for the book alone."""
+    for output in outputs:
+        for kind in BOOK_ONLY:
+            output.get("data", {}).pop(kind, None)
+    return outputs
+
+
 def keep_outputs(executed: Path, notebook: Path) -> None:
     """Store in `notebook` the outputs that `executed`, an execution of the same cells, has.
 
@@ -260,8 +268,5 @@ def keep_outputs(executed: Path, notebook: Path) -> None:
         raise ValueError(f"{executed} is not an execution of {notebook} as it is now: execute anew")
     for done, cell in zip(source.cells, target.cells, strict=True):
         if cell.cell_type == "code":
-            cell.outputs, cell.execution_count = done.outputs, done.execution_count
-            for output in cell.outputs:
-                for kind in BOOK_ONLY:
-                    output.get("data", {}).pop(kind, None)
+            cell.outputs, cell.execution_count = stored(done.outputs), done.execution_count
     nbformat.write(target, notebook)

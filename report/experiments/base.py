@@ -12,7 +12,11 @@ import pandas as pd
 from report.record import Row
 from report.work import Work
 
-__all__ = ["Compared", "Experiment"]
+__all__ = ["AMPLIFIED", "NUDGE", "Compared", "Experiment"]
+
+# A run that may amplify round-off is compared beside twins.
+NUDGE = 1e-13  # relative disturbance of a twin, far more than round-off
+AMPLIFIED = 1e3  # a twin's distance, times this, is allowed
 
 
 class Compared(NamedTuple):

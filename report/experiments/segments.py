@@ -17,7 +17,7 @@ import numpy as np
 from accel_core.datasets import DataUnavailable
 from accel_core.schedules import Constant
 from accel_core.training import Batch
-from report.experiments.base import Compared
+from report.experiments.base import AMPLIFIED, NUDGE, Compared
 from report.experiments.sweeps import TRACE_FROM, Spec
 from report.record import Row
 
@@ -29,8 +29,6 @@ FIRST = 1_000  # iterations computed again from the start
 LATER = 500  # iterations of the segment further on
 CHEAP = 4e9  # multiplications: what a whole run may cost, about two seconds
 TWINS = 3
-NUDGE = 1e-13  # relative disturbance of a twin
-AMPLIFIED = 1e3  # the twins' largest distance, times this, is allowed
 LOST = 1e-5  # where a twin is so far away nothing is compared
 LEFT = 0.02  # of the iteration at which a run diverges, relative: the last steps are the wildest
 

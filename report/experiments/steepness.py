@@ -11,9 +11,10 @@ import pandas as pd
 from accel_core.sharpness import single_layer_hessian, single_layer_sharpness
 from accel_core.training import Run, train
 from report import compute
+from report.experiments.base import NUDGE
 from report.experiments.problems import ProblemSpec
 from report.experiments.sweeps import Spec
-from report.experiments.tasks import NUDGE, Outcome, Task, Tasks
+from report.experiments.tasks import Outcome, Task, Tasks
 from report.record import Row
 
 __all__ = ["DEPTHS", "EXPERIMENTS", "Steepness", "steepness"]

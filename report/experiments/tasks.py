@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 import pandas as pd
 
-from report.experiments.base import Compared, Experiment
+from report.experiments.base import AMPLIFIED, Compared, Experiment
 from report.record import Row
 from report.work import Work, written
 
@@ -21,8 +21,6 @@ __all__ = ["Outcome", "Task", "Tasks", "compact", "numbers"]
 NUMERICS = 1  # raised when a result changes beyond round-off
 DIGITS = 17
 SAME = 1e-4  # relative: the record's digits, and round-off that a task may amplify a little
-NUDGE = 1e-13  # relative disturbance of a twin, far more than round-off
-AMPLIFIED = 1e3  # a twin's distance, times this, is allowed
 
 
 @dataclass(frozen=True)

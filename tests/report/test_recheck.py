@@ -8,7 +8,8 @@ from data_files import FOLDER
 
 from report import __main__, compute, experiments, recheck, work
 from report.experiments import Sweep
-from report.experiments.tasks import NUDGE, Outcome, Task, Tasks
+from report.experiments.base import NUDGE
+from report.experiments.tasks import Outcome, Task, Tasks
 from report.record import Record, Row
 
 

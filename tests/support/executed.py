@@ -11,7 +11,7 @@ from pathlib import Path
 import nbformat
 from nbval.plugin import IPyNbCell, IPyNbFile, coalesce_streams
 
-from report.parameters import BOOK_ONLY
+from report.parameters import stored
 
 
 def setup(file):
@@ -25,11 +25,8 @@ def runtest(cell):
     done = cell.parent.executed[cell.cell_num]
     if done.source != cell.cell.source:
         cell.raise_cell_error("The executed notebook has another cell here: execute it anew")
-    for output in done.outputs:
-        for kind in BOOK_ONLY:
-            output.get("data", {}).pop(kind, None)
-    outputs, stored = map(coalesce_streams, (done.outputs, cell.cell.outputs))
-    if cell.options["check"] and not cell.compare_outputs(outputs, stored):
+    ours, theirs = map(coalesce_streams, (stored(done.outputs), cell.cell.outputs))
+    if cell.options["check"] and not cell.compare_outputs(ours, theirs):
         cell.raise_cell_error("Cell outputs differ", "\n".join(cell.comparison_traceback))
 
 
