@@ -113,11 +113,12 @@ kernels: $(READY)  ## stored outputs, as other processors compute them
 
 # As where neither data nor network are at hand: an empty cache, every address unreachable. Tests
 # of modules that never look for either are left out: they would do the very same again.
+NOTHING = export ACCEL_DATA="$(CURDIR)/build/no-data" ACCEL_CACHE="$(CURDIR)/build/no-cache" \
+	HTTPS_PROXY=http://127.0.0.1:9 HTTP_PROXY=http://127.0.0.1:9
 without: $(READY)  ## tests and stored outputs without data and without network
-	@mkdir -p build/empty; export ACCEL_DATA="$(CURDIR)/build/no-data" ACCEL_CACHE="$$(mktemp -d)" \
-	  HTTPS_PROXY=http://127.0.0.1:9 HTTP_PROXY=http://127.0.0.1:9; \
-	  $(BIN)/pytest -q -n $(JOBS) --dist worksteal -m "data and not slow and not browser" && \
-	  $(call NBVAL,$(NOTEBOOKS))
+	@rm -rf build/no-cache
+	@$(NOTHING); $(BIN)/pytest -q -n $(JOBS) --dist worksteal -m "data and not slow and not browser"
+	@$(NOTHING); $(call NBVAL,$(NOTEBOOKS))
 
 # The lines that may differ from machine to machine are listed, with the reason of each, in the cfg.
 # A kernel that died at its start is given a second one.

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, replace
 
+import data_files
 import numpy as np
 import pytest
-from data_files import FOLDER
 
 from report import __main__, compute, experiments, recheck, work
 from report.experiments import Sweep
@@ -17,8 +17,8 @@ from report.record import Record, Row
     "name", ["saddle", pytest.param("levy_wang_starts", marks=pytest.mark.slow)]
 )
 def test_a_recorded_experiment_is_what_it_was(name, capsys, monkeypatch, tmp_path):
-    if not FOLDER.is_dir():
-        pytest.skip("the data sets are not at hand")
+    if not data_files.FOLDER.is_dir():
+        data_files.skip("the recorded runs need them")
     monkeypatch.setenv("ACCEL_CACHE", str(tmp_path))
     assert __main__.main(["check", "--all", name, "--workers", "1"]) == 0
     runs = "10" if name == "saddle" else "1,000"

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from itertools import pairwise
 
+import data_files
 import made_up_runs
 import numpy as np
 import pandas as pd
@@ -52,7 +53,7 @@ def test_splits(dataset, rows, held):
     try:
         parts = {split: levy_wang.parts(dataset, split) for split in (0, 1, 2)}
     except DataUnavailable as reason:
-        pytest.skip(str(reason))
+        data_files.skip(reason)
     for within, out in parts.values():
         assert (len(within.X), len(out.X)) == (rows - held, held)
         whole = np.vstack([np.hstack([q.X, q.y]) for q in (within, out)])

@@ -4,6 +4,7 @@ import csv
 import json
 from dataclasses import fields, replace
 
+import data_files
 import numpy as np
 import pytest
 from data_files import FOLDER, real, real_path
@@ -61,7 +62,7 @@ def test_what_is_kept_is_what_the_tables_say(name, monkeypatch):
     try:
         table = summaries._load(name, download=False)
     except DataUnavailable as error:
-        pytest.skip(f"{name}: {error.reasons[0]}")
+        data_files.skip(error)
     summaries.check(name, summaries.kept()[name], Summary.of(table))
 
 

@@ -16,12 +16,20 @@ FOLDER = Path(
 )
 
 
+NO_DATA = "no data at hand"  # in the reason of every test that is skipped for that
+
+
+def skip(reason):
+    """Skip the test, since data that it needs cannot be had."""
+    pytest.skip(f"{NO_DATA}: {reason}")
+
+
 def real_path(file):
     """Where a real file lies, plain or gzipped; skips the test where it is not at hand."""
     for path in (FOLDER / file, FOLDER / f"{file}.gz"):
         if path.is_file():
             return path
-    pytest.skip(f"{file} is not at hand: set ACCEL_DATA to a folder that holds it")
+    skip(f"{file} is in no folder that ACCEL_DATA names")
 
 
 def real(file):
