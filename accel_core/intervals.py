@@ -31,19 +31,17 @@ class Estimate:
         return _inside(self.median_low, self.median_high, lower, upper)
 
     def __str__(self) -> str:
-        """Render as `1.5 [1.4, 1.6]`; a censored median as `> 1.5` or `< 0.8`."""
+        """Render as `1.5 [1.4, 1.6]`; a censored median as `> 1.5` or `< 0.8`; one value alone."""
         low, high = _three(self.median_low), _three(self.median_high)
-        if math.isinf(self.median_high) and self.median_low == 0:
-            middle = "unknown"
-        elif math.isinf(self.median_high):
-            middle = f"> {low}"
-        elif self.median_low == self.median_high:
+        if self.median_low == self.median_high:
             middle = low
+        elif math.isinf(self.median_high):
+            middle = f"> {low}" if self.median_low else "unknown"
         elif self.median_low == 0:
             middle = f"< {high}"
         else:
             middle = f"{low} to {high}"
-        return f"{middle} [{_three(self.low)}, {_three(self.high)}]"
+        return middle if self.n == 1 else f"{middle} [{_three(self.low)}, {_three(self.high)}]"
 
 
 def _three(value: float) -> str:

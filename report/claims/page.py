@@ -3,6 +3,7 @@
 The list's HTML is `book/claims/page.html.j2`.
 """
 
+import math
 from collections.abc import Collection, Mapping
 from html import escape
 
@@ -50,7 +51,8 @@ class Page:
         return pages.get_template("page.html.j2").render(
             table=self.table, linked=self.linked, marks=MARKS, names=NAMES, number=number,
             sources=sources, outcomes={each: f"{MARKS[each]} {each}" for each in OUTCOMES},
-            coverages=_coverages, script=SCRIPT.read_text(encoding="utf8"),
+            notes=_notes, said=dict(zip(self.table.id, self.table.sentence, strict=True)),
+            script=SCRIPT.read_text(encoding="utf8"),
         )  # fmt: skip
 
     def _repr_markdown_(self) -> str:
@@ -87,9 +89,16 @@ def number(value: object) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def _coverages(evidence: Mapping[str, object]) -> str:
-    found = sorted({v.coverage for v in evidence.values() if isinstance(v, Estimate)})
-    return ", ".join(f"{coverage:.1%}" for coverage in found)
+def _notes(evidence: Mapping[str, object]) -> str:
+    """What one has to know to read a claim's numbers."""
+    found = [value for value in evidence.values() if isinstance(value, Estimate)]
+    covered = sorted({f"{value.coverage:.1%}" for value in found if value.n > 1})
+    told = {
+        f"Median over starts [interval that covers it with {', '.join(covered)}].": covered,
+        "A number without an interval is that of one start.": any(v.n == 1 for v in found),
+        "∞: the runs diverge, or never get there.": any(v.high == math.inf for v in found),
+    }
+    return " ".join(note for note, applies in told.items() if applies)
 
 
 def _cell(text: str) -> str:
