@@ -176,7 +176,7 @@ def speedup(
     >>> fast = run | {"depth": 2, "iteration": [1, 10, 100], "distance": [10.0, 2.0, 1.0]}
     >>> runs = pd.DataFrame([slow, fast])
     >>> print(speedup(runs, baseline={"depth": 1}, target=10.0).speedup[0])
-    10 [10, 10]
+    10
     """
     return _compare(frame, baseline, target, per_start, reach)
 

@@ -108,7 +108,7 @@ def printed(axes: Axes, figure: str, curve: str, **style) -> None:
 
 
 class _EndLabel(Annotation):
-    """A text beside the last point of a curve; those of one panel stand apart.
+    """A text beside the last point of a curve; those of one panel stand apart, above its axis.
 
     They are set apart when drawn: only then are the scales and limits of the axes known.
     """
@@ -117,11 +117,12 @@ class _EndLabel(Annotation):
         labels = [text for text in self.axes.texts if isinstance(text, _EndLabel)]
         points = self.axes.transData.transform([label.xy for label in labels])
         pixels = self.figure.dpi / 72  # of a point
-        height = 1.15 * pixels * max(label.get_fontsize() for label in labels)
+        height = 1.3 * pixels * max(label.get_fontsize() for label in labels)
         order = np.lexsort(np.round(points, 3).T)  # from the lowest, of equals the left one
         apart = height * np.arange(len(labels))
         # The least moves that keep the order and leave a line's height between neighbours.
-        heights = isotonic_regression(points[order, 1] - apart).x + apart
+        least = self.axes.bbox.y0 + height / 2
+        heights = isotonic_regression(points[order, 1] - apart).x.clip(least) + apart
         for number, y in zip(order, heights, strict=True):
             labels[number].set_position((3, (y - points[number, 1]) / pixels))
         super().update_positions(renderer)
@@ -181,7 +182,8 @@ class _Plain(LogFormatter):
     """Labels the ticks that matplotlib does, in plain digits."""
 
     def __call__(self, x, pos=None):
-        return f"{x:g}" if super().__call__(x, pos) else ""
+        plain = f"{x:,.0f}" if x >= 1000 else f"{x:g}"
+        return plain if super().__call__(x, pos) else ""
 
 
 def millions(axes: Axes) -> None:

@@ -21,6 +21,7 @@ from report.experiments import experiment
 from report.experiments.base import Compared, Experiment
 from report.experiments.problems import check_moments, kept_moments
 from report.experiments.sweeps import Spec
+from report.formats import number
 from report.parameters import Status
 from report.parameters import status as status_cell
 from report.record import Record, RecordError, Row, committed
@@ -115,8 +116,8 @@ def status(profile: str, names: Iterable[str], seed: int | None = None) -> Statu
             left[f"the runs of {name}"] = _first_line(missing)
             continue
         run.append(
-            f"{checked.runs} runs of {name}, computed again in parts ("
-            + (f"{checked.worst:.0e} off at most)" if checked.worst else "the same numbers)")
+            f"{checked.runs} runs of `{name}`, computed again in parts ("
+            + (f"{number(checked.worst, 1)} off at most)" if checked.worst else "the same numbers)")
         )
     return status_cell(list(dict.fromkeys(run)), left)
 

@@ -1,4 +1,4 @@
-"""Numbers become text here and nowhere else; and the typed tables that several chapters show."""
+"""The typed tables that several chapters show; their numbers become text here alone."""
 
 from __future__ import annotations
 
@@ -8,86 +8,19 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from itertools import product
-from math import floor, isfinite, isinf, isnan, log10
-from numbers import Integral, Real
 
-import numpy as np
 import pandas as pd
 
 from accel_core import statistics
-from accel_core.intervals import Estimate
 from report.claims import printed
 from report.claims.base import Claim, Runs, Verdict
 from report.claims.page import MARKS, NAMES
 from report.claims.printed import Curve
 from report.claims.races import target
 from report.figure_data import NUMBERS
+from report.formats import number, together
 
 __all__ = ["Table", "deviations", "number", "races", "show", "speedups", "verdicts"]
-
-SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-
-
-# ---- numbers ---------------------------------------------------------------------------------
-
-
-def number(value: object, digits: int = 3) -> str:
-    """A number or an `Estimate` as a page writes it, to so many significant digits; text as it is.
-
-    >>> number(1.7), number(466_982.3), number(5e-5), number(0.0), number(np.inf)
-    ('1.7', '467,000', '5 × 10⁻⁵', '0', '∞')
-    >>> number(500.0, 2), number(12_345), number("plain")  # a count is exact
-    ('500', '12,345', 'plain')
-    >>> number(Estimate(1.7, 1.7, 1.68, 1.732, 0.94, 5))  # all to the same place
-    '1.70 [1.68, 1.73]'
-    >>> number(Estimate(2.1, np.inf, 1.9, np.inf, 0.94, 5))  # a bound, where runs are censored
-    '> 2.10 [1.90, ∞]'
-    """
-    if isinstance(value, Estimate):
-        return _estimate(value, digits)
-    if isinstance(value, Integral) and not isinstance(value, bool | np.bool_):
-        return f"{int(value):,}"
-    if not isinstance(value, Real) or isinstance(value, bool | np.bool_):
-        return "–" if value is None or value is pd.NA else str(value)
-    return _real(float(value), digits, None)
-
-
-def _real(value: float, digits: int, places: int | None) -> str:
-    """`places`: digits after the point, kept also where they are 0."""
-    if isnan(value):
-        return "–"
-    if isinf(value):
-        return "∞" if value > 0 else "−∞"
-    if value == 0:
-        return "0"
-    if 0 < abs(value) < 1e-3:
-        mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
-        mantissa = f"{float(mantissa):g}"
-        return f"{mantissa} × 10{str(int(exponent)).translate(SUPERSCRIPTS)}".replace("-", "−")
-    if places is not None:
-        return f"{value:,.{places}f}".replace("-", "−")
-    value = round(value, digits - 1 - floor(log10(abs(value))))
-    text = f"{value:,.0f}" if abs(value) >= 10 ** min(digits, 3) else f"{value:.{digits}g}"
-    return text.replace("-", "−")
-
-
-def _estimate(value: Estimate, digits: int) -> str:
-    ends = (value.median_low, value.median_high, value.low, value.high)
-    if isinf(min(ends)):  # every run diverged
-        return "∞"
-    largest = max((abs(end) for end in ends if isfinite(end) and end), default=1.0)
-    decimals = digits - 1 - floor(log10(largest))
-    shown = [round(end, decimals) if isfinite(end) else end for end in ends]
-    low, high, first, last = (_real(end, digits, max(decimals, 0)) for end in shown)
-    if isinf(value.median_low):
-        middle = low
-    elif isinf(value.median_high):
-        middle = f"> {low}" if value.median_low else "unknown"
-    elif value.median_low == value.median_high:
-        middle = low
-    else:
-        middle = f"{low} to {high}" if value.median_low else f"< {high}"
-    return f"{middle} [{first}, {last}]"
 
 
 # ---- tables ----------------------------------------------------------------------------------
@@ -98,14 +31,19 @@ class Table:
     """What `show` returns: IPython displays it as HTML, with its CSV where the book asks for it."""
 
     shown: pd.DataFrame
-    formats: Mapping[str, str | Callable]
+    formats: Mapping[str, str | int | Callable]
     full: pd.DataFrame
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, str]:
         cells = self.shown.rename_axis(columns=None).astype(object)
         for column in cells:
-            form = self.formats.get(column, number)
-            cells[column] = cells[column].map(form.format if isinstance(form, str) else form)
+            form = self.formats.get(column, 3)
+            if isinstance(form, int):
+                cells[column] = together(list(cells[column]), form)
+            elif isinstance(form, str):
+                cells[column] = [form.format(value).replace("-", "−") for value in cells[column]]
+            else:
+                cells[column] = cells[column].map(form)
         html = cells.to_html(index=False, border=0, justify="left")
         bundle = {"text/html": html, "text/plain": f"{len(cells)} rows"}
         if os.environ.get("ACCEL_FIGURE_DATA"):
@@ -115,13 +53,14 @@ class Table:
 
 def show(
     table: pd.DataFrame,
-    formats: Mapping[str, str | Callable] | None = None,
+    formats: Mapping[str, str | int | Callable] | None = None,
     full: pd.DataFrame | None = None,
     columns: Mapping[str, str] | None = None,
 ) -> Table:
     """A table as a page's output; the one place where its numbers are formatted.
 
-    `formats` gives a column's format, as in "{:.2f}" or a function; others go through `number`.
+    `formats` gives a column's format: as in "{:.2f}", a function, or how many significant digits
+    its numbers have (otherwise three), which are written alike (`formats.together`).
     `columns` selects and orders columns, and gives each its heading on the page. `full`, or else
     the table itself, is offered below it as CSV in the built book, unformatted.
     """

@@ -16,6 +16,20 @@ for (const box of document.querySelectorAll('.claims')) {
   box.querySelector('form').hidden = false;
   show();
 }
+// The sources are headings of the page's contents, too.
+const listed = document.querySelector('.bd-sidebar-secondary a[href="#the-list"]')?.closest('li');
+const sources = document.createElement('ul');
+sources.className = 'nav section-nav flex-column visible';
+for (const head of document.querySelectorAll('.claims section > h3')) {
+  head.id = `from-${sources.children.length + 1}`;
+  const link = document.createElement('a');
+  [link.href, link.className, link.textContent] = [`#${head.id}`, 'reference internal nav-link', head.textContent];
+  const entry = document.createElement('li');
+  entry.className = 'toc-h3 nav-item toc-entry';
+  entry.append(link);
+  sources.append(entry);
+}
+listed?.append(sources);
 const open = () => {
   const entry = document.getElementById(decodeURIComponent(location.hash.slice(1)));
   if (entry?.matches('details.claim')) { entry.open = true; entry.scrollIntoView(); }

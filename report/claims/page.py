@@ -20,6 +20,7 @@ from report.claims.base import (
     UNDECIDED,
     UNTESTED,
 )
+from report.formats import number, words
 from report.paths import BOOK, NOTEBOOKS, WORDS
 
 NAMES = {
@@ -46,7 +47,7 @@ class Page:
         pages = jinja2.Environment(
             loader=jinja2.FileSystemLoader(WORDS), undefined=jinja2.StrictUndefined
         )
-        pages.filters["e"] = escape
+        pages.filters |= {"e": escape, "words": words}
         sources = {source: NAMES[source] for source in SOURCES if source in set(self.table.source)}
         return pages.get_template("page.html.j2").render(
             table=self.table, linked=self.linked, marks=MARKS, names=NAMES, number=number,
@@ -59,7 +60,7 @@ class Page:
         lines = ["| verdict | source | claim | condition or reason |", "|---|---|---|---|"]
         lines += [
             f"| {MARKS[row.outcome]} {row.outcome} | {NAMES[row.source]}, {_cell(row.place)} "
-            f"| {_cell(row.sentence)} | {_cell(row.condition)} |"
+            f"| {_cell(row.sentence)} | {_cell(words(row.condition))} |"
             for row in self.table.itertuples()
         ]
         return "\n".join(lines)
@@ -82,11 +83,6 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
     groups |= {CURVES: curves, "all": ~curves & table.repeats.eq("")}
     counts = {name: table[of].outcome.value_counts() for name, of in groups.items()}
     return pd.DataFrame(counts).T.reindex(columns=OUTCOMES).fillna(0).astype(int)
-
-
-def number(value: object) -> str:
-    """Three digits for a number; an `Estimate`, or anything else, as it renders itself."""
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def _notes(evidence: Mapping[str, object]) -> str:

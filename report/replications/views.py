@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
 from report import figure_data
-from report.figures import INK, depth_colour, panels
+from report.figures import INK, depth_colour, label_at, panels
 
 __all__ = ["map_of", "ratios"]
 
@@ -28,8 +28,7 @@ def ratios(ax: Axes, walked: pd.DataFrame) -> None:
             y = row.step + 0.16 * (2 * depth - 5)
             ax.plot([low, high], [y, y], color=colour, linewidth=2, alpha=0.6)
             ax.plot(middle, y, "o", color=colour)
-        ax.annotate(f"depth {depth}", (middle, y), (8, 0), textcoords="offset points",
-                    color=colour, va="center", fontsize=9)  # fmt: skip
+        label_at(ax, 1.06 * middle, y, f"depth {depth}", color=colour)
     ax.axvline(1, color="#222222", linewidth=0.8)
     ax.set_xscale("log")
     ax.set_xlabel("one layer's distance over the network's\n(right of 1: depth ahead)")
@@ -61,7 +60,7 @@ def map_of(cells: pd.DataFrame) -> Figure:
             wrong = row.decided and row.fast != row.predicted_fast
             mark = "x" if wrong else "" if row.decided else "o"
             ax.plot(*at, mark, mfc="none", color=INK, ms=8, path_effects=HALO)
-        ax.set_xticks(range(grid.shape[1]), [f"{c:g}" for c in grid.columns])
+        ax.set_xticks(range(grid.shape[1]), ["10⁴" if c == 1e4 else f"{c:g}" for c in grid.columns])
         ax.set_yticks(range(len(grid)), [f"ℓ{p:g}" for p in grid.index])
         ax.set_title(f"{start.replace('_', ' ')}, depth {depth}", fontsize=11)
         ax.grid(visible=False)

@@ -30,7 +30,7 @@ def test_the_page_on_experiments_names_all_that_it_takes(tmp_path):
     built = run(tmp_path, "make", "book/executed/60-small-rates.ipynb", CI="1")
     assert built.returncode == 0, built.stdout + built.stderr
     chapter = (tmp_path / "book/executed/60-small-rates.ipynb").read_text(encoding="utf8")
-    assert re.search(r"\d runs of small_rates, computed again in parts", chapter)
+    assert re.search(r"\d runs of `small_rates`, computed again in parts", chapter)
     build = ["jupyter-book", "build", "book", "--config", "_config.yml", "--path-output", "book"]
     toc = str(tmp_path / "_toc.yml")
     pages = run(tmp_path, *build, "--toc", toc, "-W", "-n", "--keep-going", "-q")
