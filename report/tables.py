@@ -45,6 +45,7 @@ class Table:
             else:
                 cells[column] = cells[column].map(form)
         html = cells.to_html(index=False, border=0, justify="left")
+        html = html.replace(" × 10", "&nbsp;×&nbsp;10")  # a power of ten stays in its line
         bundle = {"text/html": html, "text/plain": f"{len(cells)} rows"}
         if os.environ.get("ACCEL_FIGURE_DATA"):
             bundle[NUMBERS] = self.full.to_csv(index=False)
