@@ -46,23 +46,23 @@ def together(values: Sequence, digits: int = 3) -> list[str]:
     >>> together([16_000.0, 47_712.0, np.inf]), together([0.5, "none"])
     (['16,000', '47,700', '∞'], ['0.5', 'none'])
     """
-    sizes = [abs(v) for v in values if isinstance(v, float | np.floating) and isfinite(v) and v]
-    if not sizes:
-        return [number(value, digits) for value in values]
-    needed = max(len(f"{v:.{digits - 1}e}"[: digits + 1].rstrip("0").rstrip(".")) for v in sizes)
-    needed -= needed > 1  # the point
-    powers = min(sizes) < 1e-3 or max(sizes) >= 1e8
+    floats = [isinstance(v, float | np.floating) and isfinite(v) and v != 0 for v in values]
+    sizes = [abs(value) for value, is_float in zip(values, floats, strict=True) if is_float]
+    powers = bool(sizes) and (min(sizes) < 1e-3 or max(sizes) >= 1e8)
+    # of the mantissas, as many digits after the point as one needs
+    mantissas = (f"{size:.{digits - 1}e}".split("e")[0].rstrip("0") for size in sizes)
+    after = max((len(mantissa.partition(".")[2]) for mantissa in mantissas), default=0)
     whole = all(float(size).is_integer() for size in sizes)
 
     def write(value):
-        if not isinstance(value, float | np.floating) or not isfinite(value) or value == 0:
-            return number(value, digits)
         if powers:
-            return _power(value, needed - 1)
+            mantissa, exponent = f"{value:.{after}e}".split("e")
+            return f"{mantissa} × 10{_raised(exponent)}".replace("-", "−")
         value = round(value, digits - 1 - floor(log10(abs(value))))
-        return _real(value, digits, 0 if whole else max(needed - 1 - floor(log10(abs(value))), 0))
+        return _real(value, digits, 0 if whole else max(after - floor(log10(abs(value))), 0))
 
-    return [write(value) for value in values]
+    pairs = zip(values, floats, strict=True)
+    return [write(value) if is_float else number(value, digits) for value, is_float in pairs]
 
 
 def words(text: str) -> str:
@@ -79,11 +79,6 @@ def _raised(exponent: str) -> str:
     return str(int(exponent)).translate(SUPERSCRIPTS)
 
 
-def _power(value: float, places: int) -> str:
-    mantissa, exponent = f"{value:.{places}e}".split("e")
-    return f"{mantissa} × 10{_raised(exponent)}".replace("-", "−")
-
-
 def _real(value: float, digits: int, places: int | None) -> str:
     """`places`: digits after the point, kept also where they are 0."""
     if isnan(value):
@@ -92,13 +87,9 @@ def _real(value: float, digits: int, places: int | None) -> str:
         return "∞" if value > 0 else "−∞"
     if value == 0:
         return "0"
-    if places is not None:
-        return f"{value:,.{places}f}".replace("-", "−")
-    if abs(value) < 1e-3:
+    if places is None:
         return together([value], digits)[0]
-    value = round(value, digits - 1 - floor(log10(abs(value))))
-    text = f"{value:,.0f}" if abs(value) >= 10 ** min(digits, 3) else f"{value:.{digits}g}"
-    return text.replace("-", "−")
+    return f"{value:,.{places}f}".replace("-", "−")
 
 
 def _estimate(value: Estimate, digits: int, places: int | None) -> str:

@@ -1,5 +1,7 @@
 """Tables of the chapters: what they say of curves whose deviation and implied rate are known."""
 
+import doctest
+
 import data_files
 import numpy as np
 import pandas as pd
@@ -8,7 +10,7 @@ from made_up_runs import axis, table
 
 from accel_core.datasets import DataUnavailable
 from accel_core.intervals import Estimate
-from report import compute, experiments, tables
+from report import compute, experiments, formats, tables
 from report.claims import printed, races
 from report.claims.explicit import CLAIMS
 from report.claims.races import Race
@@ -24,9 +26,13 @@ def html(shown):
     return shown._repr_mimebundle_()["text/html"]
 
 
+def test_examples_of_numbers_as_a_page_writes_them_are_right():
+    assert doctest.testmod(formats).failed == 0
+
+
 def test_a_table_on_a_page_has_short_numbers():
     frame = pd.DataFrame({"name": ["a|b"], "x": [1234567.0], "y": [0.00012345], "z": [np.inf]})
-    for cell in ("a|b", "1,230,000", "1.23 × 10⁻⁴", "∞"):
+    for cell in ("a|b", "1,230,000", "1.23&nbsp;×&nbsp;10⁻⁴", "∞"):
         assert f"<td>{cell}</td>" in html(tables.show(frame))
 
 

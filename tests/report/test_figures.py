@@ -124,7 +124,8 @@ def test_labels_at_curves_ends_stand_apart_and_in_order():
         for name in names:
             figures.printed(panel, f"fig3_l{p}", name)
             figures.end_label(panel, f"fig3_l{p}", name, name)
-        panel.set(yscale="log")  # after the labels: they are placed when drawn
+        least = min(figures.printed_curve(f"fig3_l{p}", name)[1][-1] for name in names)
+        panel.set(yscale="log", ylim=(least, None))  # after the labels: placed when drawn
     made.draw_without_rendering()
     for panel, p in zip(axes, (2, 4), strict=True):
         ends = np.array([figures.printed_curve(f"fig3_l{p}", name)[1][-1] for name in names])
@@ -133,6 +134,7 @@ def test_labels_at_curves_ends_stand_apart_and_in_order():
         assert (np.diff(ends[order]) >= 0).all()
         for below, above in pairwise(order):
             assert boxes[below].y1 < boxes[above].y0 + 1
+        assert boxes[order[0]].y0 > panel.bbox.y0 - 1  # above the axis, where a curve ends on it
         assert max(box.x1 for box in boxes) <= made.bbox.x1 + 1  # the layout leaves room
     plt.close(made)
 
