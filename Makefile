@@ -99,10 +99,10 @@ test: $(READY)  ## every check, slow variants left out
 	@PYTHONPATH=tests/support ACCEL_EXECUTED=book/executed $(BIN)/pytest -q -p executed $(COMPARED) $(NOTEBOOKS)
 	@$(MAKE) kernels
 
-# Chapters that compute on the page, again as other processors would: two of BLAS's kernels, and
-# code that numba compiles for no processor in particular, in a cache of its own. The record was
-# computed again, in parts, when the book was made.
-COMPUTING = $(shell grep -lP '\btrain\x28|theory\.' $(TEXTS) | sed 's/md$$/ipynb/')
+# Chapters that compute on the page, verdicts among them, again as other processors would: two of
+# BLAS's kernels, and code that numba compiles for no processor in particular, in a cache of its
+# own. The record was computed again, in parts, when the book was made.
+COMPUTING = $(shell grep -lP '\btrain\x28|theory\.|claims\.table' $(TEXTS) | sed 's/md$$/ipynb/')
 kernels: export ACCEL_RECHECK := no
 kernels: $(READY)  ## stored outputs, as other processors compute them
 	@echo "stored outputs, Haswell's BLAS"

@@ -51,11 +51,12 @@ def connected(address: str) -> Iterator[None]:
         # Client waits long for an address where nothing listens, and is then closed with noise
         socket.create_connection((where.hostname or "", where.port or 0), WAIT).close()
         client = Client(address, timeout=WAIT, set_as_default=False)
-    except (OSError, ValueError) as error:
+    except (OSError, TypeError, ValueError) as error:  # TypeError: TLS, and no certificate is named
         raise ClusterError(
             f"no scheduler answers at {address!r}: start one with `dask scheduler --host ADDRESS`, "
             "an address that others cannot reach, and give the one that it prints, such as "
-            "tcp://10.0.0.1:8786"
+            "tcp://10.0.0.1:8786; over tls:// name its certificate in the environment first "
+            "(book/run-it-yourself.md)"
         ) from error
     with client:
         _check(client, address)

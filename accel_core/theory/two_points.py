@@ -7,11 +7,13 @@ both i; the *horizon* is the number of iterations after which a run counts as ce
 """
 
 import math
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from accel_core.engine.compiled import compiled
 
 Vector = NDArray[np.float64]
 BOUND = 4.0  # ‖w‖ beyond this many y_1 is a divergence
@@ -147,7 +149,7 @@ def crawl(problem: TwoPoints, depth: int, rate: float) -> float:
     return growth / (rate * problem.ratio ** (2 - 2 / depth))
 
 
-@njit(cache=True)
+@partial(compiled, fastmath=False)
 def _power(x, exponent):
     # x ≥ 0; the whole powers of ℓ2 to ℓ4 and depth 2's root are several times faster than pow
     if exponent == 1.0:
@@ -161,7 +163,7 @@ def _power(x, exponent):
     return x**exponent
 
 
-@njit(cache=True)
+@partial(compiled, fastmath=False)
 def _step(w_1, w_2, y_1, power, depth, rate):
     r_1, r_2 = w_1 - y_1, w_2 - 1.0
     g_1 = math.copysign(_power(abs(r_1), power - 1.0), r_1)
@@ -172,7 +174,7 @@ def _step(w_1, w_2, y_1, power, depth, rate):
     return (w_1 - rate * factor * (g_1 + along * w_1), w_2 - rate * factor * (g_2 + along * w_2))
 
 
-@njit(cache=True)
+@partial(compiled, fastmath=False)
 def _run(w_1, w_2, y_1, power, depth, rate, tolerance, horizon):
     bound = (BOUND * y_1) ** 2
     for step in range(horizon + 1):

@@ -14,6 +14,8 @@ from clones import ROOT, run
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from report import experiments
+
 
 def read(path):
     return (ROOT / path).read_text(encoding="utf8")
@@ -157,6 +159,15 @@ def test_the_workflows_run_what_make_does_and_publish_only_what_is_checked():
     assert jobs["book"]["needs"] == "checks" and jobs["deploy"]["needs"] == "book"
     assert all("if" not in job and "continue-on-error" not in job for job in jobs.values())
     assert jobs["book"]["steps"][-1]["with"] == {"path": "site"}
+
+
+def test_every_experiment_is_computed_again_each_week():
+    weekly = yaml.safe_load(read(".github/workflows/weekly.yml"))
+    assert weekly[True]["schedule"]
+    job = weekly["jobs"]["again"]
+    assert job["steps"][-1]["run"] == ".venv/bin/python -m report check --all ${{ matrix.names }}"
+    names = " ".join(job["strategy"]["matrix"]["names"]).split()
+    assert sorted(names) == sorted(experiments.found())
 
 
 @pytest.fixture

@@ -116,10 +116,12 @@ def snippets():
     """Each command of each page; a comment `# fails: ...` below it says how its last line ends.
     What the page on adding an experiment says is done one after the other in `test_add`."""
     pages = [page for page in sorted((ROOT / "book").glob("*.md")) if page.stem[:6] != "add-an"]
+    found = {}  # what two pages say is run once
     for page in [ROOT / "README.md", *pages]:
         for block in re.findall(r"^```bash\n(.*?)^```", page.read_text("utf8"), re.M | re.S):
             for line, ending in re.findall(r"^([^#\n]+).*\n(?:# fails: (.*)\n)?", block, re.M):
-                yield pytest.param(line, ending, id=f"{page.name}: {line.strip()} {ending}")
+                found.setdefault((line.strip(), ending), page.name)
+    return [pytest.param(*it, id=f"{page}: {' '.join(it)}") for it, page in found.items()]
 
 
 @pytest.fixture
@@ -134,7 +136,7 @@ def clone(tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize(("command", "ending"), list(snippets()))
+@pytest.mark.parametrize(("command", "ending"), snippets())
 def test_snippet(clone, command, ending):
     assert re.match(r"(\w+=\S+ )?(make|papermill|python -m report|source) ", command)
     # what `make` would do is tested by doing it: this very test runs inside `make test`

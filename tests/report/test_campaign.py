@@ -1,9 +1,12 @@
 """Accidents on purpose: a small campaign finds nothing lost, unnoticed or left behind."""
 
+import time
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from report import campaign as accidents
 from report import paths
 from report.__main__ import main
 from report.campaign import Tally, campaign, corruptions
@@ -16,6 +19,22 @@ def test_a_small_campaign_loses_nothing_and_misses_nothing():
     assert table.tried.sum() == 1 + 4 + 25
     assert not table[["unnoticed", "lost", "processes left"]].to_numpy().any(), table.to_string()
     assert (table["made good"] + table.detected == table.tried).all()
+
+
+def test_a_recorder_that_is_killed_in_its_first_seconds_leaves_no_process(tmp_path):
+    """At moments that nobody has chosen: while it, or its workers, import, compile or train."""
+    moments = np.sort(np.random.default_rng().uniform(0.0, 8.0, 4))
+    began, running = time.monotonic(), {}
+    for moment in moments:
+        folder = tmp_path / f"{moment:.3f}"
+        running[folder] = accidents._begin(folder, "sweep")
+    for moment, (_, process) in zip(moments, running.items(), strict=True):
+        time.sleep(max(0.0, began + moment - time.monotonic()))
+        process.kill()
+        process.communicate()
+    assert {folder.name: accidents._left(folder) for folder in running} == {
+        folder.name: 0 for folder in running
+    }
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,13 @@
-"""A sweep on a real Dask cluster on this machine: same bits, one thread each, a worker killed."""
+"""A sweep on a real Dask cluster on this machine: same bits, one thread each, a worker killed; and
+one that is encrypted, by the page's own commands."""
 
 import io
 import os
 import re
+import shlex
 import signal
+import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -11,12 +15,13 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+import dask
 import numpy as np
 import pytest
 
 from accel_core.datasets import DataUnavailable
 from accel_core.rules import Adam, GradientDescent
-from report import cluster, compute, paths, record
+from report import cluster, compute, experiments, paths, record
 from report.__main__ import main
 from report.experiments import Spec, Sweep
 
@@ -39,8 +44,9 @@ def start(tmp_path, monkeypatch):
         env = os.environ | own | variables
         with log.open("w") as file:
             process = subprocess.Popen(
-                [DASK, *arguments], stdout=file, stderr=file, env=env, cwd=tmp_path
-            )
+                [DASK, *arguments], stdout=file, stderr=file, env=env, cwd=tmp_path,
+                start_new_session=True,  # to be ended with the processes that it starts
+            )  # fmt: skip
         running.append(process)
         return process, log
 
@@ -48,7 +54,8 @@ def start(tmp_path, monkeypatch):
     monkeypatch.delenv("CI", raising=False)
     yield start
     for process in running:
-        process.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
@@ -83,12 +90,17 @@ def until(condition, process, seconds=600):
     raise AssertionError("waited in vain")
 
 
-def test_a_sweep_survives_the_death_of_a_worker_to_the_bit(scheduler, tmp_path, monkeypatch):
-    """What the dead worker left on the disk that they share, another one goes on with."""
+@pytest.mark.parametrize("shared", [False, True], ids=["disks apart", "one disk"])
+def test_a_sweep_survives_the_death_of_a_worker_to_the_bit(
+    scheduler, tmp_path, monkeypatch, shared
+):
+    """What the dead worker left, another one goes on with where it has the same disk."""
     monkeypatch.setattr(compute, "CHECKPOINT", 0.0)
     address, worker = scheduler
-    disk = tmp_path / "common"
-    victim, _ = [worker(name, ACCEL_CACHE=str(disk)) for name in ("one", "two")]
+    disk, other = (tmp_path / name for name in ("one", "one" if shared else "two"))
+    victim, _ = (
+        worker(at.name + end, ACCEL_CACHE=str(at)) for at, end in ((disk, ""), (other, "'"))
+    )
     killed = {}
 
     def kill():
@@ -98,10 +110,10 @@ def test_a_sweep_survives_the_death_of_a_worker_to_the_bit(scheduler, tmp_path, 
             with suppress(FileNotFoundError):  # may just have been stored
                 kept = np.load(io.BytesIO(path.read_bytes()[32:]))
                 midway[path.name] = 0 < kept["done"] < ITERATIONS / 2
-        if sum(midway.values()) == 2:  # one for each worker
+        if sum(midway.values()) == 1 + shared:  # one for each worker with this disk
             victim.kill()
             victim.wait()
-            killed.update(stored=len(list(record.personal())))
+            killed.update(left=set(midway), stored=len(list(record.personal())))
         return killed
 
     hunter = threading.Thread(target=lambda: until(kill, victim))
@@ -111,14 +123,15 @@ def test_a_sweep_survives_the_death_of_a_worker_to_the_bit(scheduler, tmp_path, 
         hunter.join()
     assert victim.returncode == -signal.SIGKILL
     assert killed["stored"] < len(SPECS) / 2
-    assert any(row.provenance["resumed_at"] for row in rows.values())
+    assert any(row.provenance["resumed_at"] for row in rows.values()) == shared
     assert list(rows) == [spec.key for spec in SPECS]
     for piece in Spec.cut(SPECS):
         for row in compute.run_piece(piece, tmp_path / "serial")[0]:
             assert row.numbers() == rows[row.key].numbers()
             assert rows[row.key].provenance["threads"] == 1
     assert len(list(record.personal())) == len(SPECS)
-    assert not list(disk.rglob("*.checkpoint"))
+    left = {path.name for at in (disk, other) for path in at.rglob("*.checkpoint")}
+    assert left <= (set() if shared else killed["left"])  # only the dead could remove that one
 
 
 def test_what_a_cluster_lacks_is_named_with_its_remedy(scheduler, monkeypatch, capsys):
@@ -148,13 +161,62 @@ def test_what_a_cluster_lacks_is_named_with_its_remedy(scheduler, monkeypatch, c
         refused("needs the package distributed.*pip install 'accel-core.cluster.'")
 
 
-def test_the_page_starts_no_scheduler_that_everybody_reaches():
-    commands = [
-        line
-        for line in (paths.BOOK / "run-it-yourself.md").read_text(encoding="utf8").splitlines()
-        if line.startswith("dask scheduler")
-    ]
-    assert commands and all("--host 10." in it and "--no-dashboard" in it for it in commands)
+def test_the_page_s_commands_over_tls_compute_and_hear_nobody_without_the_certificate(
+    start, tmp_path, monkeypatch, capsys
+):
+    page = (paths.BOOK / "run-it-yourself.md").read_text(encoding="utf8")
+    plain, make = re.findall(r"^```sh\n(dask scheduler.*?|openssl.*?)^```", page, re.M | re.S)
+    assert "--host 10.0.0.1 --port" in plain and "--no-dashboard" in plain  # not every interface
+    env = {}
+    for folder in (tmp_path / "stranger", tmp_path):
+        folder.mkdir(exist_ok=True)
+        run = ["bash", "-ec", f"{make}\nenv"]
+        made = subprocess.run(run, cwd=folder, check=True, capture_output=True, text=True)
+        env |= dict(it.split("=", 1) for it in made.stdout.splitlines() if it[:5] == "DASK_")
+
+    def command(line, address):
+        said = plain.splitlines()[line].replace("tcp://10.0.0.1:8786", address)
+        said = said.replace("10.0.0.1", "tls://127.0.0.1").replace("8786", "0")
+        said = said.replace("tuned_rates", "short")
+        return shlex.split(said, comments=True)[1:]
+
+    process, log = start("scheduler", *command(0, ""), **env)
+    found = until(lambda: re.search(r"tls://127\.0\.0\.1:(\d+)", log.read_text()), process)
+    address, port = found.group(), int(found[1])
+    workers, log = start("workers", *command(1, address), "--nworkers", "2", **env)
+    until(lambda: log.read_text().count("Registered to") == 2, workers)
+
+    short = Sweep("short", 300, p=(2.0,), depth=(1, 2), rate=(1e-3,), seeds=(0, 1))
+    monkeypatch.setitem(experiments.found(), "short", short)
+    monkeypatch.setattr(record, "COMMITTED", tmp_path / "book")
+    monkeypatch.setattr("report.__main__.ROOT", tmp_path)
+    record.committed.cache_clear()
+    recording = command(2, address)[2:]
+    assert main(recording) == 1
+    assert f"no scheduler answers at '{address}'" in capsys.readouterr().err
+    # what dask makes of the environment when it is imported
+    named = {name[5:].lower().replace("__", "."): value for name, value in env.items()}
+    with dask.config.set(named):
+        assert main(recording) == 0, capsys.readouterr().err
+    rows = {row.key: row for row in record.committed()}
+    record.committed.cache_clear()
+    for key, row in compute.fresh(short.specs()).items():
+        assert row.series["loss"].tolist() == rows[key].series["loss"].tolist()
+
+    def heard(folder):
+        """Whether the scheduler says a word to who has this folder's certificate."""
+        context = ssl.create_default_context(cafile=tmp_path / "cert.pem")
+        context.check_hostname = False
+        if folder:
+            context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+        line = socket.create_connection(("127.0.0.1", port))
+        try:
+            with context.wrap_socket(line) as secret:
+                return bool(secret.recv(1))
+        except ssl.SSLError:
+            return False
+
+    assert [heard(it) for it in (tmp_path, tmp_path / "stranger", None)] == [True, False, False]
 
 
 def test_workers_without_the_data_say_so(scheduler, tmp_path):

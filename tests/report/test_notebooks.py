@@ -10,10 +10,8 @@ import jupytext
 import nbformat
 import pytest
 import yaml
-from clones import NOTEBOOKS, ROOT, nbval, run
+from clones import NOTEBOOKS, ROOT, given, nbval, run
 from jupytext.cli import jupytext as jupytext_command
-from papermill.iorw import load_notebook_node
-from papermill.parameterize import parameterize_notebook
 
 from report import parameters
 
@@ -120,14 +118,6 @@ def test_smoke(notebook, tmp_path):
     assert done.returncode == 0, done.said
 
 
-def given(notebook, parameters):
-    """Does what the first cells do once papermill has set the parameters; nothing is executed
-    before these."""
-    made = parameterize_notebook(load_notebook_node(str(notebook)), parameters)
-    begin = [cell.source for cell in made.cells if cell.cell_type == "code"][:3]
-    exec("\n".join(begin), {"In": ["", *begin]})
-
-
 WRONG = [("profil", "smoke", "did you mean -p profile smoke?"),
          ("profile", "papre", "did you mean -p profile paper?")]  # fmt: skip
 
@@ -137,13 +127,6 @@ WRONG = [("profil", "smoke", "did you mean -p profile smoke?"),
 def test_every_chapter_refuses_wrong_parameters(notebook, name, value, said):
     with pytest.raises(parameters.ParameterError, match=re.escape(said)):
         given(notebook, {name: value})
-
-
-def test_papermill_ends_with_the_sentence(tmp_path):
-    name, value, said = WRONG[0]
-    done = papermill(NOTEBOOKS[0], tmp_path / "out.ipynb", "-p", name, value)
-    assert done.returncode != 0
-    assert done.said.splitlines()[-1].endswith(said)
 
 
 # ---- the guard -----------------------------------------------------------------------------------

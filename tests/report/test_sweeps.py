@@ -80,24 +80,19 @@ def test_a_shard_goes_on_from_its_checkpoint_to_the_bit(tmp_path, rule, done):
         assert row.numbers() == other.numbers()
 
 
-@pytest.mark.parametrize(
-    "damage", ["cut off", "empty", "a flipped bit", "other data", "other code"]
-)
-def test_a_checkpoint_that_is_of_no_use_is_passed_over(tmp_path, rows, damage, monkeypatch):
+@pytest.mark.parametrize("other", ["data", "code"])
+def test_a_checkpoint_of_other_data_or_code_is_passed_over(tmp_path, rows, other, monkeypatch):
+    """What damages its file does is `test_campaign`'s."""
     piece, *_ = Spec.cut(SPECS)
-    path = tmp_path / compute.checkpoint(piece)
     training = sweeps.Training(piece)
     training.recorder.run(100)
     training.batch.state()["theta"][:] += 1
     with monkeypatch.context() as patch:
-        if damage == "other data":
+        if other == "data":
             patch.setattr(ProblemSpec, "digest", lambda _: "of somebody else")
-        if damage == "other code":
+        else:
             patch.setattr(compute, "software", lambda: {"accel_core": "another"})
-        compute.save(path, piece, training)
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1 * (damage == "a flipped bit")
-    path.write_bytes(content[: {"cut off": 1000, "empty": 0}.get(damage)])
+        compute.save(tmp_path / compute.checkpoint(piece), piece, training)
     found, _ = compute.run_piece(piece, tmp_path)
     assert all(row.numbers() == rows[row.key].numbers() for row in found)
 

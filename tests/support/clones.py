@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from papermill.iorw import load_notebook_node
+from papermill.parameterize import parameterize_notebook
 
 from report import record
 from report.row import SCHEMA, decoded
@@ -23,8 +25,8 @@ NEEDED = (
 
 def clone(folder, *more):
     """What `make book` needs of this project but for the chapters, and these files and folders, in
-    a folder, with the environment of this one."""
-    ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
+    a folder, with the environment of this one, and what numba has compiled."""
+    ignored = shutil.ignore_patterns("*.egg-info", "*.tmp.*", "*.pyc.*")  # and what is just written
     for name in (*NEEDED, *more):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         if (ROOT / name).is_dir():
@@ -47,6 +49,14 @@ def run(folder, *command, **variables):
     done = subprocess.run(command, cwd=folder, env=env | variables, capture_output=True, text=True)
     done.said = (done.stdout + done.stderr).strip()
     return done
+
+
+def given(notebook, parameters):
+    """Does what the first cells do once papermill has set the parameters; nothing is executed
+    before these. That papermill ends with the sentence is `test_pages`', on the page's commands."""
+    made = parameterize_notebook(load_notebook_node(str(notebook)), parameters)
+    begin = [cell.source for cell in made.cells if cell.cell_type == "code"][:3]
+    exec("\n".join(begin), {"In": ["", *begin]})
 
 
 def nbval(notebook, *options, **variables):
