@@ -17,7 +17,6 @@ for (const box of document.querySelectorAll('.claims')) {
   show();
 }
 // The sources are headings of the page's contents, too.
-const listed = document.querySelector('.bd-sidebar-secondary a[href="#the-list"]')?.closest('li');
 const sources = document.createElement('ul');
 sources.className = 'nav section-nav flex-column visible';
 for (const head of document.querySelectorAll('.claims section > h3')) {
@@ -29,7 +28,8 @@ for (const head of document.querySelectorAll('.claims section > h3')) {
   entry.append(link);
   sources.append(entry);
 }
-listed?.append(sources);
+addEventListener('DOMContentLoaded', () =>  // only then are the contents there
+  document.querySelector('.bd-sidebar-secondary a[href="#the-list"]')?.closest('li').append(sources));
 const open = () => {
   const entry = document.getElementById(decodeURIComponent(location.hash.slice(1)));
   if (entry?.matches('details.claim')) { entry.open = true; entry.scrollIntoView(); }
