@@ -110,6 +110,13 @@ def _begin(folder: Path, kind: str) -> subprocess.Popen:
     return subprocess.Popen(run, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
+def _end(process: subprocess.Popen, number: int) -> None:
+    """What it says is not read to the end: a worker that stays would keep that open for good."""
+    process.send_signal(number)
+    process.wait()
+    process.stderr.close()
+
+
 def _ended(process: subprocess.Popen) -> tuple[int, str]:
     said = process.stderr.read().decode(errors="replace")
     process.stderr.close()
@@ -130,8 +137,7 @@ def _kill(folder: Path, kind: str, number: int, moment: float, whole: dict, tall
     shutil.rmtree(folder, ignore_errors=True)
     process = _begin(folder, kind)
     time.sleep(moment)
-    process.send_signal(number)
-    _ended(process)
+    _end(process, number)
     left = _left(folder)
     name = signal.Signals(number).name
     tally.add(name, kind, *_next_one(folder, kind, whole), left)

@@ -1,5 +1,6 @@
 """Accidents on purpose: a small campaign finds nothing lost, unnoticed or left behind."""
 
+import signal
 import time
 
 import numpy as np
@@ -30,8 +31,7 @@ def test_a_recorder_that_is_killed_in_its_first_seconds_leaves_no_process(tmp_pa
         running[folder] = accidents._begin(folder, "sweep")
     for moment, (_, process) in zip(moments, running.items(), strict=True):
         time.sleep(max(0.0, began + moment - time.monotonic()))
-        process.kill()
-        process.communicate()
+        accidents._end(process, signal.SIGKILL)
     assert {folder.name: accidents._left(folder) for folder in running} == {
         folder.name: 0 for folder in running
     }
