@@ -20,7 +20,6 @@ for (const box of document.querySelectorAll('.claims')) {
 const sources = document.createElement('ul');
 sources.className = 'nav section-nav flex-column visible';
 for (const head of document.querySelectorAll('.claims section > h3')) {
-  head.id = `from-${sources.children.length + 1}`;
   const link = document.createElement('a');
   [link.href, link.className, link.textContent] = [`#${head.id}`, 'reference internal nav-link', head.textContent];
   const entry = document.createElement('li');
