@@ -18,7 +18,7 @@ for (const box of document.querySelectorAll('.claims')) {
 }
 // The sources are headings of the page's contents, too.
 const sources = document.createElement('ul');
-sources.className = 'nav section-nav flex-column visible';
+sources.className = 'pst-show_toc_level nav section-nav flex-column';
 for (const head of document.querySelectorAll('.claims section > h3')) {
   const link = document.createElement('a');
   [link.href, link.className, link.textContent] = [`#${head.id}`, 'reference internal nav-link', head.textContent];
@@ -27,8 +27,10 @@ for (const head of document.querySelectorAll('.claims section > h3')) {
   entry.append(link);
   sources.append(entry);
 }
-addEventListener('DOMContentLoaded', () =>  // only then are the contents there
-  document.querySelector('.bd-sidebar-secondary a[href="#the-list"]')?.closest('li').append(sources));
+addEventListener('DOMContentLoaded', () => {  // only then are the contents there, of a phone's page too
+  for (const link of document.querySelectorAll('.toc-entry > a[href="#the-list"]'))
+    link.parentNode.append(sources.cloneNode(true));
+});
 const open = () => {
   const entry = document.getElementById(decodeURIComponent(location.hash.slice(1)));
   if (entry?.matches('details.claim')) { entry.open = true; entry.scrollIntoView(); }
