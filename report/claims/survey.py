@@ -14,6 +14,7 @@ search was tried out before (on `airfoil` and `yacht`, of that half, and on etha
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -22,7 +23,7 @@ from scipy.stats import binomtest
 
 from accel_core.intervals import Estimate, median_interval
 from report.claims.base import Criterion, Runs, claims, select
-from report.experiments.survey import HALF_A
+from report.experiments.survey import HALF_A, SIX
 
 SHARE, BUDGET = 0.4, 10_000
 SAME = 0.02  # relative: test errors that differ by less are equal
@@ -33,7 +34,12 @@ PREDICTORS = ("majority", "features", "map", "flow", "flow_fitted")
 def cells(runs: Runs, **chosen: object) -> pd.DataFrame:
     """The rows of the survey at `SHARE`; by default of the usual budget, all rows of a table."""
     chosen = {"share": SHARE, "iterations": BUDGET, "trimmed": False} | chosen
-    return select(runs("survey"), **chosen).set_index("dataset")
+    table = (
+        pd.concat([runs("survey"), runs("exponents")])
+        if chosen.get("p") in (3, 6)
+        else runs("survey")
+    )
+    return select(table, **chosen).set_index("dataset")
 
 
 def most(true: Sequence[bool]) -> Found:
@@ -53,10 +59,6 @@ def squares_slower(runs: Runs) -> Found:
     return most([s.median_high < 1 for s in cells(runs, p=2.0, depth=2).speedup])
 
 
-def fourth_faster(runs: Runs) -> Found:
-    return most([s.median_low > 1 for s in cells(runs, p=4.0, depth=2).speedup])
-
-
 def coarse_slower(runs: Runs) -> Found:
     slower = cells(runs, depth=2, iterations=100).speedup.map(lambda s: s.median_high < 1)
     return most(slower.groupby(level=0).all())
@@ -71,6 +73,40 @@ def outliers_carry(runs: Runs) -> Found:
     without = cells(runs, p=4.0, depth=2, trimmed=True).speedup.map(middle)
     whole = cells(runs, p=4.0, depth=2).speedup.map(middle)[without.index]
     return most(without < whole)
+
+
+def faster(p: float) -> Criterion:
+    return lambda runs: most([s.median_low > 1 for s in cells(runs, p=p, depth=2).speedup])
+
+
+def rises(lower: float, higher: float) -> Criterion:
+    """Whether two layers gain more at the higher exponent, on most tables."""
+
+    def criterion(runs: Runs) -> Found:
+        few, more = (cells(runs, p=p, depth=2).speedup.map(middle) for p in (lower, higher))
+        return most(more[few.index] > few)
+
+    return criterion
+
+
+def carried(runs: Runs) -> dict[tuple[int, ...], Estimate]:
+    """Two layers' speed-up at ℓ4 without these of ethanol's outlying rows."""
+    table = select(runs("left_out"), share=SHARE, depth=2)
+    return dict(zip(table.left_out, table.speedup, strict=True))
+
+
+def dose(runs: Runs) -> Found:
+    found = carried(runs)
+    steps = [found[SIX[:n]] for n in range(7)]
+    fall = sum(middle(b) < middle(a) for a, b in pairwise(steps))
+    named = {f"without {n} of six rows": gain for n, gain in enumerate(steps)}
+    return fall >= 5 and steps[-1].high < steps[0].low, named | {"steps that fall": fall}
+
+
+def no_single_row(runs: Runs) -> Found:
+    found = carried(runs)
+    kept = {row: np.log(middle(found[row,])) / np.log(middle(found[()])) for row in SIX}
+    return min(kept.values()) > 0.5, {f"kept without row {row}": k for row, k in kept.items()}
 
 
 def same_test(runs: Runs) -> Found:
@@ -142,11 +178,18 @@ def _beats(better: str, worse: str) -> Criterion:
 
 CLAIMS = claims("survey", {
     "survey-squares": squares_slower,
-    "survey-fourth": fourth_faster,
+    "survey-fourth": faster(4.0),
     "survey-three": three_no_faster,
     "survey-coarse": coarse_slower,
     "survey-outliers": outliers_carry,
     "survey-test": same_test,
+    "survey-third": faster(3.0),
+    "survey-sixth": faster(6.0),
+    "survey-rises-3": rises(2.0, 3.0),
+    "survey-rises-4": rises(3.0, 4.0),
+    "survey-rises-6": rises(4.0, 6.0),
+    "survey-dose": dose,
+    "survey-no-single-row": no_single_row,
     "survey-flow": _beats("flow_fitted", "majority"),
     "survey-features": _beats("flow_fitted", "features"),
     "survey-flow-map": _beats("flow", "map"),

@@ -76,6 +76,11 @@ def test_printed_speedups_are_those_that_the_thresholds_were_reasoned_from(share
     assert tuple(round(e.median_low, 2) for e in found) == PRINTED_SPEEDUPS[share]
 
 
+def test_in_print_the_slight_slow_down_is_larger_than_the_large_gain():
+    slight = max(1 / speed for share in (0.2, 0.4) for speed in PRINTED_SPEEDUPS[share][:2])
+    assert slight > max(PRINTED_SPEEDUPS[0.8][2:])
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_the_paper_is_reproduced_by_its_own_figure(name):
     # order at ℓ4: not early on; faster: at ℓ4 and not at ℓ2, which is half of the comparisons
