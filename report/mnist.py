@@ -9,7 +9,6 @@ included. Here both parts are recorded, at every step, before the step is taken.
 import math
 import time
 from contextlib import nullcontext
-from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
@@ -19,55 +18,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from accel_core.convolutional import DENSE, ConvolutionalNetwork
+from report.experiments.convolutional import Convolutional
 
-PENALTIES = ("product", "factors", "none")
 VALIDATION = 5_000  # training images that the tutorial holds out, the first ones
 EVALUATED = ("train_accuracy", "train_cross_entropy", "test_accuracy", "test_cross_entropy")
 CHUNK = 100  # steps between two looks at whether the loss is still finite
-
-
-@dataclass(frozen=True, kw_only=True)
-class Convolutional:
-    """One run: everything that its curves depend on. The defaults are the tutorial's.
-
-    ``rate`` is the base rate, times ``decay`` at the end of every epoch; ``std`` is that of the
-    truncated normal that the weights are drawn from, ``dense_std`` that of the dense layers' if
-    it is another one. ``evaluate_every`` counts epochs.
-    """
-
-    factored: bool
-    seed: int
-    penalty: str = "product"
-    coefficient: float = 5e-4
-    dropout: float = 0.5
-    rate: float = 0.01
-    decay: float = 0.95
-    momentum: float = 0.9
-    std: float = 0.1
-    dense_std: float | None = None
-    batch: int = 64
-    steps: int = 8_600
-    evaluate_every: int = 1
-    data: str = "mnist"
-
-    def __post_init__(self) -> None:
-        if self.penalty not in PENALTIES:
-            raise ValueError(f"penalty is {self.penalty!r}; allowed: {', '.join(PENALTIES)}")
-        if self.penalty == "factors" and not self.factored:
-            raise ValueError("penalty='factors' without factored=True: ask for penalty='product'")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout is {self.dropout}; it must be at least 0 and below 1")
-        for name in ("rate", "std", "batch", "steps", "evaluate_every"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be above 0")
-
-    @property
-    def name(self) -> str:
-        """``original``, or ``factored, penalty on product`` and so on."""
-        if not self.factored:
-            return "original" + ", no penalty" * (self.penalty == "none")
-        suffix = "no penalty" if self.penalty == "none" else f"penalty on {self.penalty}"
-        return f"factored, {suffix}"
 
 
 class Digits(NamedTuple):

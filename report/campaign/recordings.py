@@ -53,7 +53,7 @@ class Networks(Figure):
     name, partial = "network", False
 
     def specs(self) -> list[Convolution]:
-        from report.mnist import Convolutional
+        from report.experiments.convolutional import Convolutional
 
         few = {"factored": True, "steps": 12, "batch": 16, "evaluate_every": 9, "data": "noise"}
         return [Small(Convolutional(seed=seed, **few)) for seed in range(2)]

@@ -10,10 +10,8 @@ from math import inf
 import numpy as np
 import pandas as pd
 
-from accel_core import convolutional
 from accel_core.intervals import Estimate, median_interval
 from accel_core.statistics import ratio
-from report import mnist as tutorial
 from report.claims.base import (
     CONDITION,
     NOT_REPRODUCED,
@@ -27,7 +25,7 @@ from report.claims.base import (
     select,
     with_conditions,
 )
-from report.experiments.convolutional import experiments
+from report.experiments.convolutional import Convolutional, experiments
 from report.minibatch_losses import deviation, gap, iterations_to, speedups
 
 EXPERIMENT = "convolutional"
@@ -46,7 +44,7 @@ MORE_PARAMETERS = (1.14, 1.16)
 def runs_of(runs: Runs, seeds: Iterable[int] | None = None, **settings: object) -> pd.DataFrame:
     """Rows of the tutorial's protocol but for ``settings``, by seed; all of ``STARTS`` or these.
     ``printed`` is the loss that the tutorial prints."""
-    frame, default = runs(EXPERIMENT), tutorial.Convolutional(factored=True, seed=0)
+    frame, default = runs(EXPERIMENT), Convolutional(factored=True, seed=0)
     protocol = ("penalty", "dropout", "rate", "std")
     wanted = {name: getattr(default, name) for name in protocol} | settings
     std = wanted.pop("dense_std", None)
@@ -140,7 +138,7 @@ def deviations(runs: Runs, curve: str, ours: pd.DataFrame) -> Estimate:
 
 
 def same_gap_rates(runs: Runs) -> Verdict:
-    rates = sorted({spec.rate for spec in experiments()["rates"]} | {tutorial.Convolutional.rate})
+    rates = sorted({spec.rate for spec in experiments()["rates"]} | {Convolutional.rate})
     pairs = {f"{rate:g}": both(runs, seeds=[0], rate=rate) for rate in rates}
     return _same_gap(runs, pairs, tuned_speedups(pairs.values()))
 
@@ -197,7 +195,9 @@ def _same_gap(runs: Runs, pairs: Mapping[str, tuple], tuned: Mapping[str, Estima
 
 
 def parameters(runs: Runs) -> tuple[bool, dict]:
-    original, factored = (convolutional.parameters(factored=value) for value in (False, True))
+    from accel_core.convolutional import parameters  # only now: it loads torch
+
+    original, factored = (parameters(factored=value) for value in (False, True))
     evidence = {"original": original, "factored": factored, "ratio": factored / original}
     return MORE_PARAMETERS[0] <= factored / original <= MORE_PARAMETERS[1], evidence
 

@@ -22,10 +22,10 @@ from report.record import Row
 from report.work import Work, written
 
 if TYPE_CHECKING:
-    from report.mnist import Convolutional, Digits
+    from report.mnist import Digits
 
-__all__ = ["EXPERIMENTS", "NAME", "Convolution", "digits", "experiments", "frame", "of_chapter",
-           "operations_of_a_step", "printed"]  # fmt: skip
+__all__ = ["EXPERIMENTS", "NAME", "Convolution", "Convolutional", "digits", "experiments",
+           "frame", "of_chapter", "operations_of_a_step", "printed"]  # fmt: skip
 
 NAME = "convolutional"  # of the experiment, and of its folder in the record
 NUMERICS = 1  # raised whenever the training's arithmetic changes a result beyond round-off
@@ -36,11 +36,56 @@ FIELDS = ("factored", "seed", "penalty", "coefficient", "dropout", "rate", "deca
 # it fifty steps later.
 SAME_STEPS, SAME_LOSS = 10, 1e-3
 TICK = 20  # steps between two looks at whether the state is to be saved
+PENALTIES = ("product", "factors", "none")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Convolutional:
+    """One run: everything that its curves depend on. The defaults are the tutorial's.
+
+    ``rate`` is the base rate, times ``decay`` at the end of every epoch; ``std`` is that of the
+    truncated normal that the weights are drawn from, ``dense_std`` that of the dense layers' if
+    it is another one. ``evaluate_every`` counts epochs.
+    """
+
+    factored: bool
+    seed: int
+    penalty: str = "product"
+    coefficient: float = 5e-4
+    dropout: float = 0.5
+    rate: float = 0.01
+    decay: float = 0.95
+    momentum: float = 0.9
+    std: float = 0.1
+    dense_std: float | None = None
+    batch: int = 64
+    steps: int = 8_600
+    evaluate_every: int = 1
+    data: str = "mnist"
+
+    def __post_init__(self) -> None:
+        if self.penalty not in PENALTIES:
+            raise ValueError(f"penalty is {self.penalty!r}; allowed: {', '.join(PENALTIES)}")
+        if self.penalty == "factors" and not self.factored:
+            raise ValueError("penalty='factors' without factored=True: ask for penalty='product'")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout is {self.dropout}; it must be at least 0 and below 1")
+        for name in ("rate", "std", "batch", "steps", "evaluate_every"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be above 0")
+
+    @property
+    def name(self) -> str:
+        """``original``, or ``factored, penalty on product`` and so on."""
+        if not self.factored:
+            return "original" + ", no penalty" * (self.penalty == "none")
+        suffix = "no penalty" if self.penalty == "none" else f"penalty on {self.penalty}"
+        return f"factored, {suffix}"
 
 
 @dataclass(frozen=True)
 class Convolution(Work):
-    """A run of the network, as `report.mnist.Convolutional` specifies it."""
+    """A run of the network, as `Convolutional` specifies it."""
 
     of: Convolutional
 
@@ -124,8 +169,6 @@ def experiments(seeds: tuple[int, ...] = (0, 1, 2)) -> dict[str, tuple[Convoluti
     ``rates`` and ``stds``: the appendix's robustness claims, the first seed alone, accuracies at
     epochs 5 and 10 only.
     """
-    from report.mnist import Convolutional
-
     models = [(False, "product"), (True, "product"), (True, "factors")]
     bare = {"penalty": "none", "dropout": 0.0}
     rates, stds = (1e-3, 5e-3, 5e-2, 1e-1), (1e-3, 5e-3, 1e-2, 5e-2, 5e-1)
