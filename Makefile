@@ -112,13 +112,16 @@ kernels: $(READY)  ## stored outputs, as other processors compute them
 	  NUMBA_CACHE_DIR="$(CURDIR)/build/numba-generic"; $(call NBVAL,$(COMPUTING))
 
 # As where neither data nor network are at hand: an empty cache, every address unreachable. Tests
-# of modules that never look for either are left out: they would do the very same again.
+# of modules, and chapters, that never look for either are left out: they would do the very same
+# again. (tests/conftest.py has the words by which they are told.)
+SEEKING = $(shell cd tests && PYTHONPATH=support ../$(BIN)/python -c \
+	'import conftest; print(*conftest.seeking_chapters())')
 NOTHING = export ACCEL_DATA="$(CURDIR)/build/no-data" ACCEL_CACHE="$(CURDIR)/build/no-cache" \
 	HTTPS_PROXY=http://127.0.0.1:9 HTTP_PROXY=http://127.0.0.1:9
 without: $(READY)  ## tests and stored outputs without data and without network
 	@rm -rf build/no-cache
 	@$(NOTHING); $(BIN)/pytest -q -n $(JOBS) --dist worksteal -m "data and not slow and not browser"
-	@$(NOTHING); $(call NBVAL,$(NOTEBOOKS))
+	@$(NOTHING); $(call NBVAL,$(SEEKING))
 
 # The lines that may differ from machine to machine are listed, with the reason of each, in the cfg.
 # A kernel that died at its start is given a second one.

@@ -3,6 +3,7 @@
 import os
 import re
 from functools import cache
+from pathlib import Path
 
 import pytest
 from data_files import FOLDER, NO_DATA
@@ -45,18 +46,32 @@ SEEKS = re.compile(
     r"data_files|datasets|ProblemSpec|recorded\(|DataUnavailable|papermill|ethanol|report\.data"
     r"|mnist|recheck|compute\.|own_data|subprocess|clones|main\("
 )
+# … and a chapter.
+CHAPTER = re.compile(r"ProblemSpec|datasets|recheck|experiments\.runs|\brows\(|recorded|own_data")
 
 
 @cache
-def _seeks(path):
-    return bool(SEEKS.search(path.read_text(encoding="utf8")))
+def _says(path, words):
+    return bool(words.search(path.read_text(encoding="utf8")))
+
+
+def _seeks(item):
+    chapter = getattr(item, "callspec", None) and item.callspec.params.get("notebook")
+    return _says(chapter.with_suffix(".md"), CHAPTER) if chapter else _says(item.path, SEEKS)
+
+
+def seeking_chapters():
+    """The notebooks that may look for data, from the project's root (for `make without`)."""
+    root = Path(__file__).parents[1]
+    found = sorted(root.glob("notebooks/[0-9]*.md"))
+    return [str(p.relative_to(root).with_suffix(".ipynb")) for p in found if _says(p, CHAPTER)]
 
 
 def pytest_collection_modifyitems(items):
     for item in items:
         if "chromium" in getattr(item, "fixturenames", ()):
             item.add_marker("browser")
-        if _seeks(item.path):
+        if _seeks(item):
             item.add_marker("data")
 
 
