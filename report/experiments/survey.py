@@ -72,7 +72,7 @@ class Survey(Task):
             order = order[~far[order]]
         if self.left_out is not None:
             stay = [row for row in SIX if row not in self.left_out]
-            order = np.r_[stay, order[~np.isin(order, SIX)]]
+            order = np.r_[np.array(stay, int), order[~np.isin(order, SIX)]]
         table = table[order[:ROWS]]
         own, other = np.split(table, [round((1 - HELD_OUT) * len(table))])
         moving = np.ptp(own, axis=0) > 0
