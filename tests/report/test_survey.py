@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from accel_core import arrival, statistics
-from accel_core.datasets import DataUnavailable, load, standardize
+from accel_core.datasets import DataUnavailable, load, outlier_rows, standardize
 from accel_core.initializers import NearZero
 from accel_core.intervals import Estimate
 from accel_core.models import Architecture
@@ -89,3 +89,18 @@ def test_most_is_more_than_half_with_certainty(slower, holds):
 
 def test_no_tuned_rate_of_the_recorded_survey_is_the_end_of_its_grid():
     assert not experiments.recorded("survey").edge.any()
+
+
+def test_the_six_rows_in_order_of_leverage_and_those_not_left_out_are_trained_on():
+    try:
+        data = load("ethanol", download=False)
+    except DataUnavailable as reason:
+        data_files.skip(reason)
+    far = outlier_rows(data.X)
+    leverage = np.sum(np.linalg.svd(standardize(data.X), full_matrices=False)[0] ** 2, axis=1)
+    assert tuple(far[np.argsort(-leverage[far])]) == survey.SIX
+    for left in ((), survey.SIX[:2], survey.SIX):
+        X, _, held, _ = survey.Survey("ethanol", 4.0, left_out=left).rows()
+        own = np.abs(X[:6]).max(axis=1) > 17  # they come first
+        assert own.tolist() == [True] * (6 - len(left)) + [False] * len(left)
+        assert len(X) + len(held) == 2565 - len(left)
