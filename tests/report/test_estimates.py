@@ -1,6 +1,7 @@
 """What an estimate counts; that its seconds and bytes are right is measured, not tested."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import pytest
 
@@ -18,11 +19,21 @@ def own_cache(tmp_path, monkeypatch):
     monkeypatch.delenv("CI", raising=False)
 
 
+class Here:
+    """In place of a pool: tries in this process, where its own memory is not what is asked."""
+
+    def __init__(self, *_):
+        self.submit = lambda work, *given: SimpleNamespace(result=lambda: work(*given))
+
+    __enter__, __exit__ = lambda self: self, lambda *_: None
+
+
 def estimate(sweep=SWEEP, workers=2):
     return estimates.estimate(sweep.specs(), workers)
 
 
-def test_work_grows_with_iterations_and_runs_and_the_closed_form_has_none():
+def test_work_grows_with_iterations_and_runs_and_the_closed_form_has_none(monkeypatch):
+    monkeypatch.setattr(estimates, "ProcessPoolExecutor", Here)
     short, longer, wider = (
         estimate(),
         estimate(dataclasses.replace(SWEEP, iterations=100_000)),
@@ -39,7 +50,8 @@ def test_the_last_worker_to_end_counts():
     assert estimates._makespan([3.0, 1.0], 8) == 3.0
 
 
-def test_what_is_cached_is_told_apart_and_a_worker_is_needed():
+def test_what_is_cached_is_told_apart_and_a_worker_is_needed(monkeypatch):
+    monkeypatch.setattr(estimates, "ProcessPoolExecutor", Here)
     compute(dataclasses.replace(SWEEP, depth=(1,)).specs(), "short", workers=1, progress=False)
     now = estimate()
     assert (now.recorded, now.cached, now.missing) == (0, 5, 5)

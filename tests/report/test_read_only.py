@@ -58,7 +58,6 @@ def test_what_numba_compiles_is_kept_in_the_home(run, home):
 
 def test_where_the_home_is_sealed_too_all_but_keeping_it_works(run, sealed, home, tmp_path):
     subprocess.run(["chmod", "-R", "a-w", home], check=True)
-    assert "asymptote" in run("python", "-m", "report", "check", "asymptote")
     run("papermill", str(sealed / CHAPTER), "out.ipynb", "-p", "profile", "smoke")
     assert (tmp_path / "out.ipynb").exists()
     subprocess.run(["chmod", "-R", "u+w", home], check=True)
