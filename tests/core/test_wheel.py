@@ -12,6 +12,7 @@ import pytest
 
 import accel_core
 
+pytestmark = pytest.mark.usefixtures("no_data")
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("accel_core", "pyproject.toml", "README.md", "LICENSE")
 HEAVY = ("matplotlib", "numba", "numpy", "pandas", "pooch", "scipy", "torch")

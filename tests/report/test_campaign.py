@@ -12,7 +12,7 @@ from report import paths
 from report.__main__ import main
 from report.campaign import Tally, campaign, corruptions
 
-pytestmark = pytest.mark.usefixtures("own_cache")
+pytestmark = pytest.mark.usefixtures("no_data")
 
 
 def test_a_small_campaign_loses_nothing_and_misses_nothing():

@@ -25,6 +25,7 @@ from report import cluster, compute, experiments, paths, record
 from report.__main__ import main
 from report.experiments import Spec, Sweep
 
+pytestmark = pytest.mark.usefixtures("no_data")
 DASK = str(Path(sys.executable).with_name("dask"))
 ITERATIONS = 40_000
 RULES = (GradientDescent(), Adam())
@@ -197,7 +198,11 @@ def test_the_page_s_commands_over_tls_compute_and_hear_nobody_without_the_certif
     # what dask makes of the environment when it is imported
     named = {name[5:].lower().replace("__", "."): value for name, value in env.items()}
     with dask.config.set(named):
-        assert main(recording) == 0, capsys.readouterr().err
+        try:
+            ended = main(recording)
+        except AssertionError:  # dask gives its thread ten seconds to start, on a busy machine too
+            ended = main(recording)
+    assert ended == 0, capsys.readouterr().err
     rows = {row.key: row for row in record.committed()}
     record.committed.cache_clear()
     for key, row in compute.fresh(short.specs()).items():

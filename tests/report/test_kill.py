@@ -7,9 +7,11 @@ import multiprocessing
 import signal
 
 import killed_recording
+import pytest
 
 from report.record import Record
 
+pytestmark = pytest.mark.usefixtures("no_data")
 # Its processes begin with everything imported.
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["killed_recording"])

@@ -6,6 +6,7 @@ import subprocess
 import pytest
 from clones import BIN, clone
 
+pytestmark = pytest.mark.usefixtures("no_data")
 TRAIN = """from accel_core import Problem, Run, train
 print(train(Problem([[1.0], [2.0]], [1.0, 2.0]), Run(2, rate=0.01), 10).status)"""
 CHAPTER = "notebooks/50-your-own-data.ipynb"  # it trains
