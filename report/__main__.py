@@ -177,20 +177,25 @@ def slides() -> int:
 
 
 def readme() -> int:
-    """Write what is generated anew: README.md's figure, numbers and tables; the parameters page."""
+    """Write what is generated anew: README.md's figure, numbers and tables; the parameters page;
+    the record's digest with the newest version in CHANGELOG.md."""
     from report.commands import parameter_page
     from report.experiments import recorded as runs
     from report.figures import use_style
-    from report.readme import FIGURE, ON_PHONES, draw, replaced, written
+    from report.readme import FIGURE, ON_PHONES, draw, record_digest, replaced, written
     from report.why import draw_why, why_table
 
     use_style()
     draw(draw_why(why_table()), ROOT / FIGURE, ROOT / ON_PHONES)
     path = ROOT / "README.md"
     path.write_text(written(path.read_text(encoding="utf8"), ROOT, runs), encoding="utf8")
-    path, notebooks = ROOT / "book" / "parameters.md", sorted(ROOT.glob("notebooks/[0-9]*.ipynb"))
-    tables = {"parameters": parameter_page(notebooks)}
-    path.write_text(replaced(path.read_text(encoding="utf8"), tables), encoding="utf8")
+    tables = {"parameters": parameter_page(sorted(ROOT.glob("notebooks/[0-9]*.ipynb")))}
+    for name, sections in (
+        ("book/parameters.md", tables),
+        ("CHANGELOG.md", {"digest": record_digest()}),
+    ):
+        text = (ROOT / name).read_text(encoding="utf8")
+        (ROOT / name).write_text(replaced(text, sections), encoding="utf8")
     return 0
 
 

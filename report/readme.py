@@ -105,7 +105,7 @@ def replaced(text: str, sections: Mapping[str, str]) -> str:
 def _sections(root: Path) -> dict[str, str]:
     """The content of every generated section."""
     costs = [_costs(root / "book" / "costs.csv"), _recorded_costs()]
-    return {"costs": "\n\n".join(costs), "tree": _tree(root), "digest": _digest()}
+    return {"costs": "\n\n".join(costs), "tree": _tree(root), "digest": record_digest()}
 
 
 def digest(canvas: Figure) -> str:
@@ -153,7 +153,7 @@ def _recorded_costs() -> str:
     return "\n".join(lines)
 
 
-def _digest() -> str:
+def record_digest() -> str:
     """The digest of the whole record: who changes a number changes it."""
     return (
         f"The record's {len(list(committed())):,} runs have the digest `{committed().digest()}`\n"

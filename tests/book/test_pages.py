@@ -58,6 +58,8 @@ def test_a_figure_has_the_number_of_its_chapter_in_the_sidebar():
 def test_readme_is_current():
     made = readme.written(read("README.md"), ROOT, recorded)
     assert read("README.md") == made, "run `make readme`"
+    kept = readme.replaced(read("CHANGELOG.md"), {"digest": readme.record_digest()})
+    assert read("CHANGELOG.md") == kept, "run `make readme`"
 
 
 def test_every_folder_of_the_project_has_a_line():
