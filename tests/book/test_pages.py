@@ -62,6 +62,11 @@ def test_readme_is_current():
     assert read("CHANGELOG.md") == kept, "run `make readme`"
 
 
+def test_the_answer_has_a_hundred_and_fifty_words_at_most():
+    answer = re.search("answer:begin -->(.*?)<!-- answer:end", read("README.md"), re.DOTALL)[1]
+    assert len(re.sub("<!--.*?-->", "", answer).split()) <= 150
+
+
 def test_every_folder_of_the_project_has_a_line():
     if not (ROOT / ".git").exists():
         pytest.skip("not a clone: git cannot say which folders belong to the project")
