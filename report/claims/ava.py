@@ -90,11 +90,14 @@ def same_functions(runs: Runs) -> tuple[bool, dict]:
         for W, b in zip(weights, biases, strict=True):
             by_layers = W @ by_layers + b
         error = float(np.abs(end_to_end(weights, biases) @ np.append(x, 1) - by_layers).max())
-        evidence[f"depth {depth}: output of the layers less that of their product"] = error
+        same = error <= EXACT * np.abs(by_layers).max()
+        # rounding itself differs by processor
+        name = f"depth {depth}: output of the layers less that of their product"
+        evidence[name] = "rounding only" if same else error
         # ones in all layers but the first: every row vector is the product of such a network
         wanted = rng.standard_normal((1, 128))
         reached = end_to_end([wanted, *[np.ones((1, 1))] * (depth - 1)])
-        failed |= error > EXACT * np.abs(by_layers).max() or not np.array_equal(reached, wanted)
+        failed |= not same or not np.array_equal(reached, wanted)
     return not failed, evidence
 
 
