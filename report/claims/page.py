@@ -90,7 +90,7 @@ def _notes(evidence: Mapping[str, object]) -> str:
     found = [value for value in evidence.values() if isinstance(value, Estimate)]
     covered = sorted({f"{value.coverage:.1%}" for value in found if value.n > 1})
     told = {
-        f"Median over starts [interval that covers it with {', '.join(covered)}].": covered,
+        f"Median [interval that covers it with {', '.join(covered)}].": covered,
         "A number without an interval is that of one start.": any(v.n == 1 for v in found),
         "∞: the runs diverge, or never get there.": any(v.high == math.inf for v in found),
     }

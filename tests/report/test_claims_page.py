@@ -41,7 +41,7 @@ def test_every_claim_is_an_entry_with_its_verdict_evidence_and_place():
     assert "".join(entries[0].find("summary").itertext()) == "✓ a < b | one reproduced"
     cells = [cell.text for cell in entries[0].iter("td")]
     assert cells == ["ratio", "2.00 [1.00, 3.00]", "dex", "0.0123"]
-    assert entries[0].find("p").text == "Median over starts [interval that covers it with 90.0%]."
+    assert entries[0].find("p").text == "Median [interval that covers it with 90.0%]."
     assert entries[1].find("p").text == "x < y & z"
     assert "Median" not in "".join(entries[1].itertext())
     assert [cell.text for cell in entries[1].iter("td")] == ["name", "<b>"]

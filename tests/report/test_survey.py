@@ -14,6 +14,7 @@ from accel_core.problem import Problem
 from accel_core.sharpness import sharpness
 from accel_core.training import Run, train
 from report import experiments
+from report.claims import NOT_REPRODUCED, REPRODUCED, UNDECIDED
 from report.claims import survey as claims
 from report.experiments import survey
 from report.experiments.flow import flow
@@ -82,9 +83,13 @@ def table_of(speeds, p=2.0):
     return {"survey": pd.DataFrame(rows)}.__getitem__
 
 
-@pytest.mark.parametrize(("slower", "holds"), [(18, True), (11, False)])
-def test_most_is_more_than_half_with_certainty(slower, holds):
-    assert claims.squares_slower(table_of([0.8] * slower + [1.2] * (21 - slower)))[0] is holds
+@pytest.mark.parametrize(
+    ("slower", "outcome"), [(18, REPRODUCED), (11, UNDECIDED), (3, NOT_REPRODUCED)]
+)
+def test_most_is_more_than_half_with_certainty_and_less_with_certainty_is_not(slower, outcome):
+    (claim,) = (claim for claim in claims.CLAIMS if claim.id == "survey-squares")
+    judged = claim.judge(table_of([0.8] * slower + [1.2] * (21 - slower)))
+    assert judged.outcome == outcome
 
 
 def test_no_tuned_rate_of_the_recorded_survey_is_the_end_of_its_grid():
