@@ -1,6 +1,7 @@
 """The interval for a median, censored values allowed. Five starts cover little, and it says so."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,7 +33,11 @@ class Estimate:
 
     def __str__(self) -> str:
         """Render as `1.5 [1.4, 1.6]`; a censored median as `> 1.5` or `< 0.8`; one value alone."""
-        low, high = _three(self.median_low), _three(self.median_high)
+        return self.written(_three)
+
+    def written(self, write: Callable[[float], str]) -> str:
+        """The same, with each of its numbers as `write` puts it."""
+        low, high = write(self.median_low), write(self.median_high)
         if self.median_low == self.median_high:
             middle = low
         elif math.isinf(self.median_high):
@@ -41,7 +46,7 @@ class Estimate:
             middle = f"< {high}"
         else:
             middle = f"{low} to {high}"
-        return middle if self.n == 1 else f"{middle} [{_three(self.low)}, {_three(self.high)}]"
+        return middle if self.n == 1 else f"{middle} [{write(self.low)}, {write(self.high)}]"
 
 
 def _three(value: float) -> str:

@@ -99,15 +99,8 @@ def _estimate(value: Estimate, digits: int, places: int | None) -> str:
     largest = max((abs(end) for end in ends if isfinite(end) and end), default=1.0)
     if places is None and largest >= 1e-3:
         places = digits - 1 - floor(log10(largest))
-    shown = [round(end, places) if places is not None and isfinite(end) else end for end in ends]
-    places = None if places is None else max(places, 0)
-    low, high, first, last = (_real(end, digits, places) for end in shown)
-    if isinf(value.median_low):
-        middle = low
-    elif isinf(value.median_high):
-        middle = f"> {low}" if value.median_low else "unknown"
-    elif value.median_low == value.median_high:
-        middle = low
-    else:
-        middle = f"{low} to {high}" if value.median_low else f"< {high}"
-    return middle if value.n == 1 else f"{middle} [{first}, {last}]"
+    if places is None:
+        return value.written(lambda end: _real(end, digits, None))
+    return value.written(
+        lambda end: _real(round(end, places) if isfinite(end) else end, digits, max(places, 0))
+    )

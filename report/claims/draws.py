@@ -58,6 +58,7 @@ class Share:
 
     successes: int
     n: int
+    of: str = "draws"
 
     @property
     def bounds(self) -> tuple[float, float, float]:
@@ -82,7 +83,7 @@ class Share:
 
     def __str__(self) -> str:
         share, low, high = self.bounds
-        return f"{share:.0%} [{low:.0%}, {high:.0%}] of {self.n} draws"
+        return f"{share:.0%} [{low:.0%}, {high:.0%}] of {self.n} {self.of}"
 
 
 def name(architecture: tuple[int, int]) -> str:

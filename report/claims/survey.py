@@ -19,10 +19,10 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 from scipy.optimize import minimize
-from scipy.stats import binomtest
 
 from accel_core.intervals import Estimate, median_interval
 from report.claims.base import UNDECIDED, Criterion, Runs, Verdict, claims, select
+from report.claims.draws import Share
 from report.experiments.survey import HALF_A, SIX
 
 SHARE, BUDGET = 0.4, 10_000
@@ -34,27 +34,19 @@ PREDICTORS = ("majority", "features", "map", "flow", "flow_fitted")
 def cells(runs: Runs, **chosen: object) -> pd.DataFrame:
     """The rows of the survey at `SHARE`; by default of the usual budget, all rows of a table."""
     chosen = {"share": SHARE, "iterations": BUDGET, "trimmed": False} | chosen
-    table = (
-        pd.concat([runs("survey"), runs("exponents")])
-        if chosen.get("p") in (3, 6)
-        else runs("survey")
-    )
-    return select(table, **chosen).set_index("dataset")
+    table = "exponents" if chosen.get("p") in (3, 6) else "survey"
+    return select(runs(table), **chosen).set_index("dataset")
 
 
 def most(true: Sequence[bool]) -> Found | Verdict:
-    """Whether it is true of most tables; undecided where the interval of the share says neither.
-
-    (Until the second of these two was asked for, with all outcomes known, the share's interval had
-    only to reach one half for "not reproduced".)
-    """
-    true = np.asarray(true, bool)
-    ends = binomtest(int(true.sum()), true.size).proportion_ci(method="wilson")
-    share = Estimate(*[float(true.mean())] * 2, float(ends.low), float(ends.high), 0.95, true.size)
-    evidence = {"true of": f"{true.sum()} of {true.size} tables", "share of tables": share}
-    if ends.low <= 0.5 <= ends.high:
-        return Verdict(UNDECIDED, evidence, "the interval of the share of tables includes one half")
-    return bool(ends.low > 0.5), evidence
+    """Whether it is true of most tables; undecided where the interval of the share includes one
+    half (called "not reproduced" until all outcomes were known)."""
+    share = Share(int(np.sum(true)), len(true), "tables")
+    _, low, high = share.bounds
+    if low <= 0.5 <= high:
+        told = "the interval of the share of tables includes one half"
+        return Verdict(UNDECIDED, {"true of": share}, told)
+    return share.mostly, {"true of": share}
 
 
 def middle(speed: Estimate) -> float:
@@ -179,8 +171,8 @@ def _beats(better: str, worse: str) -> Criterion:
     def criterion(runs: Runs) -> Found:
         found, (low, high) = errors(runs, better, worse)
         fewer = (found[worse] - found[better]) / found["cells"]
-        gain = Estimate(fewer, fewer, low, high, 0.95, found["cells"])
-        return low > 0, found | {"errs less, share of cells": gain}
+        gain = f"{fewer:.0%} [{low:.0%}, {high:.0%}] of cells"
+        return low > 0, found | {"errs less in": gain}
 
     return criterion
 

@@ -21,6 +21,7 @@ from accel_core import datasets
 from accel_core.intervals import median_interval
 from accel_core.optimum import NearlyCollinear
 from accel_core.problem import Problem
+from accel_core.statistics import ratio
 from accel_core.training import Run, train
 from report.experiments.search import DEPTHS, LEAST, SHARES, START, Search, rate_of
 from report.experiments.tasks import Outcome, Task, Tasks
@@ -132,7 +133,7 @@ def runs_of(row: Row) -> pd.DataFrame:
             "budget": points[-1],
         }
         found.append(same | {
-            "key": row.key, "depth": depth[i], "rate": rate_of(k[i]), 
+            "key": row.key, "depth": depth[i], "rate": rate_of(k[i]),
             "seed": i % row.spec["starts"],
             "status": "diverged" if left else "completed", "diverged_at": left,
             "iteration": points[lived], "distance": curve[lived],
@@ -156,7 +157,7 @@ def survey_table(rows: Sequence[Row]) -> pd.DataFrame:
         grids, tuned = [get("k")[get("depth") == n] for n in DEPTHS], get("tuned").reshape(shape)
         for i, j in np.ndindex(2, len(SHARES)):
             pairs = zip(times[0, j], times[i + 1, j], strict=True)
-            bounds = [_ratio(of, to, budget) for of, to in pairs]
+            bounds = [ratio(of, to, budget) for of, to in pairs]
             best = [(tuned[n, j], grids[n]) for n in (0, i + 1)]
             found.append(same | {
                 "share": SHARES[j], "depth": DEPTHS[i + 1],
@@ -174,11 +175,6 @@ def left_out_table(rows: Sequence[Row]) -> pd.DataFrame:
     """`survey_table`, and which rows were left out (`left_out`: their numbers in the table)."""
     which = {row.key: tuple(row.spec["left_out"]) for row in rows}
     return survey_table(rows).assign(left_out=lambda table: table.key.map(which))
-
-
-def _ratio(of: float, to: float, budget: int) -> tuple[float, float]:
-    """Bounds of of/to: a run that does not arrive takes more than the budget."""
-    return min(of, budget) / to, of / min(to, budget)
 
 
 def _early(task: Survey, row: Row) -> list:
